@@ -1,0 +1,73 @@
+# What a developer runs; `make` alone lists it. Everything happens in .venv, made on first use.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+# Arguments for pytest, e.g. make test PYTEST_ARGS="-k claim -x"
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo site test test-services test-wheel check lint types floors checks matrix bench docs clean
+
+help:  ## this list
+	@awk -F ':.*##  *' '/^[a-z-]+:.*##/ {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(INSTALLED)  ## 500 comments through a real site and worker on SQLite, then the sums
+	$(BIN)/python -m testproject.demo
+
+site: $(INSTALLED)  ## the demo's site and its admin, to look around in
+	$(BIN)/python -m testproject.demo site
+
+test: $(INSTALLED)  ## all tests on SQLite, without any service
+	$(BIN)/python -m pytest -m "not packaging" $(PYTEST_ARGS)
+
+test-services: $(INSTALLED)  ## the tests once on PostgreSQL and once on MariaDB
+	.ci/test-services $(PYTEST_ARGS)
+
+test-wheel: $(INSTALLED)  ## build the wheel, install it in an empty venv, run a task there
+	$(BIN)/python -m pytest -m packaging $(PYTEST_ARGS)
+
+check: lint types floors checks  ## everything that reads the code without running it
+
+lint: $(INSTALLED)  ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED)  ## mypy --strict
+	$(BIN)/mypy
+
+floors: $(INSTALLED)  ## imports only go down (setup.cfg says where down is)
+	$(BIN)/lint-imports
+
+checks: $(INSTALLED)  ## Django's system checks; no migration is missing
+	$(BIN)/python manage.py check --fail-level WARNING
+	$(BIN)/python manage.py makemigrations --check --dry-run
+
+matrix: $(INSTALLED)  ## the fast tests on each supported pair of Python and Django found here
+	.ci/matrix $(PYTEST_ARGS)
+
+bench: $(INSTALLED)  ## measure: enqueue, drain, latency
+	$(BIN)/python -m benchmarks.run
+
+docs: $(INSTALLED) $(VENV)/.installed-docs  ## the documentation as HTML, in docs/_build
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+clean:  ## remove what can be made again; .venv and .matrix too
+	rm -rf $(VENV) .matrix build dist docs/_build *.egg-info
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(INSTALLED): setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "$(PYTHON) is older than 3.11. Name a newer one: make PYTHON=python3.12" >&2; exit 1; }
+	@echo "Installing into $(VENV) (once, and again when setup.cfg changes)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -qq --editable ".[dev]"
+	@touch $@
+
+$(VENV)/.installed-docs: setup.cfg | $(INSTALLED)
+	@$(BIN)/python -m pip install -qq --editable ".[docs]"
+	@touch $@

@@ -1,0 +1,63 @@
+"""Stored text, of any length and content, made fit to be looked at."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from django_tasks import conf
+from django_tasks.message.saferepr import MASK, is_secret
+
+from .times import NOTHING
+
+#: Characters of one text on a page.
+MOST = 100_000
+
+
+def block(text: str | None) -> SafeString | str:
+    """As it is, in letters of one width. Of a very long text the beginning and the end."""
+    if not text:
+        return NOTHING
+    return format_html('<pre class="tasks-block">{}</pre>', _shortened(text))
+
+
+def line(text: str, *, title: str = "", quiet: bool = False) -> SafeString:
+    """One line, cut where the column ends; the tooltip has all of it, or `title`."""
+    classes = "tasks-line tasks-quiet" if quiet else "tasks-line"
+    return format_html('<span class="{}" title="{}">{}</span>', classes, title or text, text)
+
+
+def pretty(text: str) -> str:
+    """JSON, indented and without secrets. An exception becomes one line; what is no JSON stays as it is."""
+    try:
+        value = json.loads(text, object_pairs_hook=_without_secrets)
+        if isinstance(value, dict) and "exc_type" in value:
+            return _exception(value)
+        return json.dumps(value, indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _without_secrets(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    redact = conf.current().REDACT
+    return {key: MASK if is_secret(key, redact) else value for key, value in pairs}
+
+
+def _exception(record: dict[str, Any]) -> str:
+    """`package.module.Name: what it said`; the record is as message/errors.py writes it."""
+    module, said = record.get("exc_module"), record.get("exc_message")
+    name = f"{module}.{record['exc_type']}" if module and module != "builtins" else str(record["exc_type"])
+    words = ", ".join(map(str, said)) if isinstance(said, list) else str(said or "")
+    return f"{name}: {words}" if words else name
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= MOST:
+        return text
+    left_out = _("… %d characters are left out …") % (len(text) - MOST)
+    return f"{text[: MOST // 2]}\n\n{left_out}\n\n{text[-MOST // 2 :]}"

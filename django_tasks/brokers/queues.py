@@ -1,0 +1,47 @@
+"""Which queues there are. A message goes to a declared queue or nowhere: what nobody consumes would wait unseen."""
+
+from __future__ import annotations
+
+import re
+
+from django_tasks import conf
+from django_tasks.exceptions import UnknownQueue
+
+VALID_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
+
+
+def declared() -> tuple[str, ...]:
+    """The project's queues, the default one first."""
+    settings = conf.current()
+    return tuple(dict.fromkeys((settings.TASK_DEFAULT_QUEUE, *settings.TASK_QUEUES)))
+
+
+def check(queue: str) -> str:
+    """`queue` if it is declared; raises `UnknownQueue` with what to do if not."""
+    known = declared()
+    if queue in known:
+        return queue
+    raise UnknownQueue(
+        f"No queue {queue!r} is declared.{conf.guess(str(queue), known)} "
+        f'Add it to DJANGO_TASKS["TASK_QUEUES"], or use one of: {", ".join(known)}.'
+    )
+
+
+def problems() -> list[str]:
+    """What is wrong with the declared names, one sentence each."""
+    names = declared()
+    invalid = [
+        f"{name!r} is no name for a queue: use letters, digits and _ . : - only, at most 100."
+        for name in names
+        if not VALID_NAME.fullmatch(name)
+    ]
+    by_letters: dict[str, list[str]] = {}
+    for name in names:
+        by_letters.setdefault(name.lower(), []).append(name)
+    # Databases may compare text so, MariaDB by default: one consumer would be given the other's messages.
+    alike = [
+        f"Queues {' and '.join(map(repr, some))} differ only in case: rename one."
+        for some in by_letters.values()
+        if len(some) > 1
+    ]
+    return invalid + alike

@@ -1,0 +1,199 @@
+"""The order: from a task, arguments and options of a call to the messages that travel.
+
+What a call says goes before what the task says, and that before the settings. Whatever is wrong with a call
+is raised here, before anything is sent.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import socket
+from collections.abc import Mapping
+from functools import cache, lru_cache
+from typing import Any
+
+from django_tasks import clock, conf
+from django_tasks.brokers import queues
+from django_tasks.handlers import later
+from django_tasks.message.message import TaskMessage
+from django_tasks.message.protocol2 import RESERVED
+from django_tasks.message.saferepr import MASK, is_secret, saferepr
+from django_tasks.message.task_id import new_task_id
+
+from .options import CallOptions, TaskOptions, check_call, check_limits
+from .request import sender
+
+# Both need models; the public API is importable before there are any.
+send = later("django_tasks.dispatch.now.send")
+send_on_commit = later("django_tasks.dispatch.on_commit.send_on_commit")
+#: And this needs what runs tasks, which stands above us.
+run_here = later("django_tasks.execution.eager.run")
+
+
+class Order:
+    """All that the messages of one call have in common; `message` adds the arguments."""
+
+    __slots__ = ("_common", "_parent", "_redact", "_task_id")
+
+    def __init__(self, task: str, said: TaskOptions, options: CallOptions) -> None:
+        """`task` is the name; `said` the options of the task, or plain `TaskOptions()` for an unknown one."""
+        settings = conf.current()
+        if options:
+            check_call(options)
+        self._parent = sender()
+        self._redact = (*settings.REDACT, *said.redact) if said.redact else settings.REDACT
+        self._task_id = options.get("task_id")
+        self._common: dict[str, Any] = {
+            "task": task,
+            "queue": queues.check(options.get("queue") or said.queue or settings.TASK_DEFAULT_QUEUE),
+            "priority": _first(options.get("priority"), said.priority, 0),
+            "serializer": options.get("serializer") or said.serializer or settings.TASK_SERIALIZER,
+            "ignore_result": _ignore_result(task, said, options, settings.TASK_IGNORE_RESULT),
+            "expires": _moment(_first(options.get("expires"), said.expires, None), "expires"),
+            "time_limit": _first(options.get("time_limit"), said.time_limit, None),
+            "soft_time_limit": _first(options.get("soft_time_limit"), said.soft_time_limit, None),
+            "parent_id": self._parent.id if self._parent else None,
+            "origin": _origin(os.getpid()),
+        }
+        check_limits(self._common["time_limit"], self._common["soft_time_limit"], task)
+        if options:
+            self._common |= {
+                "eta": _eta(options.get("countdown"), options.get("eta")),
+                "headers": _headers(options.get("headers")),
+                "shadow": options.get("shadow"),
+                "reply_to": options.get("reply_to") or "",
+            }
+
+    def message(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, names: tuple[str, ...] = ()
+    ) -> TaskMessage:
+        """The message for these arguments; `names` are those of positional ones, as far as known."""
+        shown = _masked(args, _secret(names, self._redact))
+        id_ = self._task_id or new_task_id()
+        return TaskMessage(
+            id=id_,
+            args=args,
+            kwargs=kwargs,
+            root_id=(self._parent.root_id if self._parent else None) or id_,
+            argsrepr=saferepr(shown, redact=self._redact),
+            kwargsrepr=saferepr(kwargs, redact=self._redact) if kwargs else "{}",
+            **self._common,
+        )
+
+
+@lru_cache(maxsize=1_000)
+def _secret(names: tuple[str, ...], redact: tuple[str, ...]) -> frozenset[int]:
+    """The places of arguments that are not to be shown."""
+    return frozenset(place for place, name in enumerate(names) if is_secret(name, redact))
+
+
+def _masked(args: tuple[Any, ...], secret: frozenset[int]) -> tuple[Any, ...]:
+    return tuple(MASK if place in secret else arg for place, arg in enumerate(args)) if secret else args
+
+
+def changes(options: CallOptions) -> dict[str, Any]:
+    """The fields of a message that these options of a call set; what they leave open is not among them."""
+    check_call(options)
+    found: dict[str, Any] = {"eta": _eta(options.get("countdown"), options.get("eta"))}
+    if (queue := options.get("queue")) is not None:
+        found["queue"] = queues.check(queue)
+    if options.get("expires") is not None:
+        found["expires"] = _moment(options.get("expires"), "expires")
+    if options.get("headers") is not None:
+        found["headers"] = _headers(options.get("headers"))
+    for name in (
+        "priority",
+        "serializer",
+        "ignore_result",
+        "shadow",
+        "reply_to",
+        "time_limit",
+        "soft_time_limit",
+    ):
+        if (value := options.get(name)) is not None:
+            found[name] = value
+    return found
+
+
+def _ignore_result(task: str, said: TaskOptions, options: CallOptions, otherwise: bool) -> bool:
+    if not said.atomic:
+        return bool(_first(options.get("ignore_result"), said.ignore_result, otherwise))
+    if options.get("ignore_result"):
+        raise ValueError(
+            f"{task} is atomic: its end is recorded together with its effects. Leave out ignore_result, "
+            "or declare the task without atomic=True."
+        )
+    return False
+
+
+def _first(call: Any, task: Any, otherwise: Any) -> Any:
+    """The first that says something, even if it says 0 or no."""
+    if call is not None:
+        return call
+    return otherwise if task is None else task
+
+
+def positional(args: object, kwargs: object = None) -> tuple[Any, ...]:
+    """`args` of a call as a tuple. Raises `TypeError` with what was meant if they are no list or tuple."""
+    if args is None:
+        return ()
+    if not isinstance(args, list | tuple):
+        meant = (args,) if kwargs is None or isinstance(kwargs, Mapping) else (args, kwargs)
+        raise TypeError(
+            f"args must be a list or tuple; did you mean apply_async({saferepr(meant, most=80)})?"
+        )
+    return tuple(args)
+
+
+def keywords(kwargs: object) -> dict[str, Any]:
+    """`kwargs` of a call as a dict of its own. Raises `TypeError` if they are no mapping of names."""
+    if kwargs is None:
+        return {}
+    if not isinstance(kwargs, Mapping) or not all(isinstance(name, str) for name in kwargs):
+        raise TypeError(f"kwargs must be a mapping with strings as keys, not {saferepr(kwargs, most=80)}.")
+    return dict(kwargs)
+
+
+def _eta(countdown: float | None, eta: dt.datetime | None) -> dt.datetime | None:
+    if countdown is not None and eta is not None:
+        raise ValueError("countdown and eta both say when to start; give one of them.")
+    if countdown is not None and countdown < 0:
+        raise ValueError(f"countdown must be 0 or more seconds, not {countdown}.")
+    return _moment(countdown or None, "countdown") or _moment(eta, "eta")
+
+
+def _moment(when: float | dt.datetime | None, option: str) -> dt.datetime | None:
+    """A datetime, or seconds from now, in UTC."""
+    if when is None:
+        return None
+    try:
+        in_utc = (
+            clock.from_storage(when)
+            if isinstance(when, dt.datetime)
+            else clock.now() + dt.timedelta(seconds=when)
+        )
+        # What lies outside can be neither read back (message/fields.py) nor stored by every database.
+        if 1000 < in_utc.year < 9999:
+            return in_utc
+    except (OverflowError, ValueError):  # ValueError: the number is NaN
+        pass
+    raise ValueError(f"{option} must be a moment between the years 1000 and 9999, not {when}.")
+
+
+def _headers(headers: Mapping[Any, Any] | None) -> Mapping[str, Any]:
+    if not headers:
+        return {}
+    if wrong := [name for name in headers if not isinstance(name, str)]:
+        raise TypeError(f"headers must have strings as keys, not {saferepr(wrong[0], most=80)}.")
+    if taken := sorted(RESERVED.intersection(headers)):
+        raise ValueError(
+            f"headers cannot have {', '.join(taken)}: the protocol uses them. Choose other names."
+        )
+    return dict(headers)
+
+
+@cache
+def _origin(pid: int) -> str:
+    """The sender as Celery names one. By pid, because a forked child is another sender."""
+    return f"gen{pid}@{socket.gethostname()}"

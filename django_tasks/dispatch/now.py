@@ -1,0 +1,99 @@
+"""Sending now: the task's row and its message, together or not at all.
+
+Inside `transaction.atomic()` on the database of the tasks both are part of that transaction, so the task exists if and
+only if it commits. Outside they are a transaction of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from django.db import transaction
+
+from django_tasks import conf, middleware, signals
+from django_tasks.brokers.broker import Posting, broker
+from django_tasks.message.message import Envelope, TaskMessage
+from django_tasks.message.protocol2 import encode
+from django_tasks.message.task_id import is_generated
+from django_tasks.results.handler import results
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A message that could be written down: what is left to do cannot fail for what it holds."""
+
+    message: TaskMessage
+    envelope: Envelope
+
+
+def send(messages: Sequence[TaskMessage]) -> None:
+    """Send tasks, all or none.
+
+    Raises `EncodeError` for arguments that cannot be written and `DuplicateTaskId` for an id that is taken; then
+    nothing was sent.
+    """
+    deliver(prepare(messages))
+
+
+def prepare(messages: Sequence[TaskMessage]) -> list[Prepared]:
+    ready = [through_middleware(message) for message in messages]
+    return [Prepared(message=message, envelope=encode(message)) for message in ready]
+
+
+def through_middleware(message: TaskMessage) -> TaskMessage:
+    """The message that the project's middleware makes of this one. What it raises is raised."""
+    paths = conf.current().SEND_MIDDLEWARE
+    if not paths:
+        return message
+    made = middleware.chain("SEND_MIDDLEWARE", paths, _as_it_is)(message)
+    if not isinstance(made, TaskMessage) or made.id != message.id:
+        raise TypeError(
+            f"SEND_MIDDLEWARE must answer with the message to send, under the id it has ({message.id}), not {made!r}. "
+            "To send nothing, raise an exception."
+        )
+    return made
+
+
+def _as_it_is(message: TaskMessage) -> TaskMessage:
+    return message
+
+
+def deliver(prepared: Sequence[Prepared]) -> None:
+    alias = conf.current().DATABASE
+    _tell(signals.before_task_publish, prepared, properties={}, declare=(), retry_policy=None)
+    # An id that the caller chose may be taken; the savepoint lets the caller's transaction survive that error.
+    chosen = not all(is_generated(sent.message.id) for sent in prepared)
+    with transaction.atomic(using=alias, savepoint=chosen):
+        if tracked := [(sent.message, sent.envelope) for sent in prepared if not sent.message.ignore_result]:
+            results().open(tracked)
+        post = partial(broker().publish, [_posting(sent) for sent in prepared])
+        if broker().alias == alias:
+            post()
+        else:
+            transaction.on_commit(post, using=alias)
+    if signals.after_task_publish.receivers:
+        transaction.on_commit(partial(_tell, signals.after_task_publish, prepared), using=alias)
+
+
+def _tell(signal: signals.TaskSignal, prepared: Sequence[Prepared], **more: object) -> None:
+    if not signal.receivers:
+        return
+    for sent in prepared:
+        message, headers = sent.message, dict(sent.envelope.headers)
+        embed = {
+            "callbacks": message.callbacks,
+            "errbacks": message.errbacks,
+            "chain": message.chain,
+            "chord": message.chord,
+        }
+        body = (message.args, message.kwargs, embed)
+        signal.tell(message.task, headers=headers, body=body, exchange="", routing_key=message.queue, **more)
+
+
+def _posting(sent: Prepared) -> Posting:
+    message = sent.message
+    return Posting(
+        envelope=sent.envelope, queue=message.queue, priority=message.priority, deliver_at=message.eta
+    )

@@ -1,0 +1,241 @@
+"""Recording what came of tasks, and what follows from it: many at once, in one transaction, fenced by the claim."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import json
+import logging
+import os
+from collections.abc import Collection, Mapping, Sequence
+
+from django.db import connections, transaction
+
+from django_tasks import clock, conf, registry, states
+from django_tasks.brokers.broker import Posting, broker
+from django_tasks.exceptions import NotRegistered, TaskRevokedError
+from django_tasks.message.errors import write_error
+from django_tasks.message.message import Envelope, TaskMessage
+from django_tasks.message.protocol2 import encode
+from django_tasks.message.saferepr import storable
+from django_tasks.models import TaskResult
+from django_tasks.models.result import Change, TaskResultQuerySet
+from django_tasks.models.watch import ENDINGS, announce
+from django_tasks.results.handler import put, store
+from django_tasks.results.store import Record
+
+from .outcome import (
+    Failed,
+    Ignored,
+    Outcome,
+    Rejected,
+    Reported,
+    Retried,
+    Revoked,
+    Settled,
+    Started,
+    Succeeded,
+)
+
+logger = logging.getLogger("django_tasks.worker")
+
+
+#: What happens to a task while it runs or at its end.
+Event = Outcome | Started | Reported
+
+
+def settle(outcomes: Sequence[Event], owner: str) -> list[Event]:
+    """Write outcomes of `owner`'s tasks, and answer those that stand.
+
+    Those of tasks it no longer owns are dropped with a line in the log.
+    """
+    outcomes = [outcome for outcome in outcomes if not isinstance(outcome, Settled)]
+    if not outcomes:
+        return []
+    with transaction.atomic(using=conf.current().DATABASE):
+        stands = _record(outcomes, owner)
+        _store_ignored_failures([outcome for outcome in stands if isinstance(outcome, Failed)])
+        _send_again([outcome for outcome in stands if isinstance(outcome, Retried)])
+        _give_back([outcome for outcome in stands if isinstance(outcome, Rejected)], owner)
+    return stands
+
+
+def _record(outcomes: Sequence[Event], owner: str) -> list[Event]:
+    """Write the rows, and answer the outcomes that stand: untracked ones, and those whose row was still ours."""
+    written = [
+        outcome for outcome in outcomes if outcome.request.tracked and not isinstance(outcome, Rejected)
+    ]
+    changes = [_change(outcome, owner) for outcome in written]
+    recorded = _rows().record(_as_rows_keep(changes), owner)
+    if store().keeps_endings:
+        put([_ending(change) for change in changes if change.finished_at and change.id in recorded])
+    if changes:
+        announce(connections[conf.current().DATABASE], ENDINGS)
+    for change in changes:
+        # That a task has started may well be said too late: an atomic one ends without asking us.
+        if change.id not in recorded and change.owner is None:
+            logger.warning("%s of task %s came too late: it is not ours any more", change.status, change.id)
+    late = {id(outcome) for outcome in written if outcome.request.message.id not in recorded}
+    return [outcome for outcome in outcomes if id(outcome) not in late]
+
+
+def _as_rows_keep(changes: Sequence[Change]) -> Sequence[Change]:
+    """Without what tasks returned, if the store says so."""
+    if store().rows_keep_results:
+        return changes
+    return [
+        dataclasses.replace(change, result=None) if change.status == states.SUCCESS else change
+        for change in changes
+    ]
+
+
+def _ending(change: Change) -> Record:
+    return Record(
+        id=change.id,
+        status=change.status,
+        text=change.result,
+        traceback=change.traceback,
+        finished_at=change.finished_at,
+    )
+
+
+def _change(outcome: Event, owner: str) -> Change:
+    task_id, worker = outcome.request.message.id, outcome.request.worker
+    match outcome:
+        case Started(started_at=started):
+            # What `AsyncResult.info` has then (FEATURES OPT-08).
+            info = json.dumps({"pid": os.getpid(), "hostname": worker})
+            return Change(
+                id=task_id,
+                status=states.STARTED,
+                owner=owner,
+                result=info,
+                worker=worker,
+                started_at=started,
+            )
+        case Reported(state=state, text=info, started_at=started):
+            return Change(
+                id=task_id, status=state, owner=owner, result=info, worker=worker, started_at=started
+            )
+        case Succeeded(result=result, started_at=started, finished_at=finished):
+            return Change(
+                id=task_id,
+                status=states.SUCCESS,
+                result=result,
+                worker=worker,
+                started_at=started,
+                finished_at=finished,
+            )
+        case Failed(error=error, traceback=text, started_at=started, finished_at=finished):
+            return Change(
+                id=task_id,
+                status=states.FAILURE,
+                result=error,
+                traceback=text,
+                worker=worker,
+                started_at=started,
+                finished_at=finished,
+            )
+        case Retried(error=error, traceback=text, started_at=started):
+            return Change(
+                id=task_id,
+                status=states.RETRY,
+                result=error,
+                traceback=text,
+                worker=worker,
+                started_at=started,
+            )
+        case Ignored(finished_at=finished):
+            return Change(id=task_id, status=states.IGNORED, worker=worker, finished_at=finished)
+        case Revoked(error=error, finished_at=finished):
+            return Change(
+                id=task_id, status=states.REVOKED, result=error, worker=worker, finished_at=finished
+            )
+        case Rejected() | Settled():
+            raise TypeError(f"There is nothing to record of {outcome!r}.")
+
+
+def _store_ignored_failures(failed: Sequence[Failed]) -> None:
+    """Make rows for the failures of tasks that have none, if their tasks want that (FEATURES OPT-13)."""
+    untracked = [outcome for outcome in failed if not outcome.request.tracked]
+    if wanted := [outcome for outcome in untracked if _stores_errors(outcome.request.message.task)]:
+        # It may have failed before, in a run whose message was not settled.
+        _rows().bulk_create(map(_failure, wanted), ignore_conflicts=True)
+        put([_ending(_change(outcome, "")) for outcome in wanted])
+        announce(connections[conf.current().DATABASE], ENDINGS)
+
+
+def _stores_errors(name: str) -> bool:
+    try:
+        said = registry.find(name).store_errors_even_if_ignored
+    except NotRegistered:
+        said = None
+    return conf.current().TASK_STORE_ERRORS_EVEN_IF_IGNORED if said is None else said
+
+
+def _failure(outcome: Failed) -> TaskResult:
+    message = outcome.request.message
+    row = TaskResult.of(message, encode(message))
+    row.status, row.result, row.worker = states.FAILURE, outcome.error, outcome.request.worker
+    row.traceback = outcome.traceback and storable(outcome.traceback)
+    row.retries = message.retries
+    row.started_at = outcome.started_at and clock.to_storage(outcome.started_at)
+    row.finished_at = clock.to_storage(outcome.finished_at)
+    return row
+
+
+def _send_again(retried: Sequence[Retried]) -> None:
+    """Park the next runs until they are due; from now on the rows are orders for these."""
+    if not retried:
+        return
+    orders = [(outcome.message, encode(outcome.message)) for outcome in retried]
+    _rows().reorder(
+        {
+            outcome.request.message.id: (envelope.to_text(), message.retries)
+            for outcome, (message, envelope) in zip(retried, orders, strict=True)
+            if outcome.request.tracked
+        }
+    )
+    broker().publish([_posting_of(message, envelope) for message, envelope in orders])
+
+
+def _posting_of(message: TaskMessage, envelope: Envelope) -> Posting:
+    return Posting(envelope=envelope, queue=message.queue, priority=message.priority, deliver_at=message.eta)
+
+
+def _give_back(rejected: Sequence[Rejected], owner: str) -> None:
+    hand_back([outcome.request.message.id for outcome in rejected if outcome.request.tracked], owner)
+    untracked = [outcome.request.message for outcome in rejected if not outcome.request.tracked]
+    if untracked:
+        broker().publish([_posting_of(message, encode(message)) for message in untracked])
+
+
+def hand_back(ids: Collection[str], owner: str, due: Mapping[str, dt.datetime] | None = None) -> int:
+    """Put tasks that `owner` claimed and does not run back into their queues, in their old place; how many.
+
+    Those with a moment in `due` are parked until then.
+    """
+    if not ids:
+        return 0
+    with transaction.atomic(using=conf.current().DATABASE):
+        rows = _rows().release(ids, owner)
+        # What somebody asked to stop while it was claimed is not offered again.
+        unwanted = [row.id for row in rows if row.terminate]
+        if unwanted:
+            _rows().revoke(unwanted, write_error(TaskRevokedError("terminated")))
+        broker().publish([_posting_of_row(row, (due or {}).get(row.id)) for row in rows if not row.terminate])
+    return len(rows)
+
+
+def _posting_of_row(row: TaskResult, due: dt.datetime | None) -> Posting:
+    return Posting(
+        envelope=Envelope.from_text(row.message),
+        queue=row.queue,
+        priority=row.priority,
+        sent_at=clock.from_storage(row.created_at),
+        deliver_at=due,
+    )
+
+
+def _rows() -> TaskResultQuerySet:
+    return TaskResult.objects.using(conf.current().DATABASE)

@@ -1,0 +1,164 @@
+"""The tasks of the app itself, discovered like anybody's."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+from collections.abc import Iterator
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from threading import Timer
+from typing import Any
+from urllib.parse import SplitResult, urlencode, urlsplit, urlunsplit
+
+from django.core.mail import mail_admins
+from django.http.request import validate_host
+from django.utils.encoding import iri_to_uri
+
+from . import clock, conf
+from .definition.decorators import task
+from .exceptions import InvalidResponseError, RemoteExecuteError, UnknownStatusError, UrlRefused
+from .execution import mails, report
+from .results import retention
+
+
+@task(name="django_tasks.ping", aliases=("celery.ping",))
+def ping() -> str:
+    """Says that a worker is there: `ping.delay().get(timeout=5)`."""
+    return "pong"
+
+
+@task(
+    name="django_tasks.backend_cleanup",
+    aliases=("celery.backend_cleanup", "celery.delete_expired_task_meta"),
+    ignore_result=True,
+)
+def backend_cleanup() -> None:
+    """Delete the results that are older than `RESULT_EXPIRES`, now. Workers do so by themselves, little by little."""
+    retention.prune_all()
+
+
+@task(name=report.TELL, ignore_result=True, acks_late=True)
+def tell_of_failure(task_id: str) -> None:
+    """Call the handlers of a task whose process was killed."""
+    report.tell_of_failure(task_id)
+
+
+@task(
+    name=mails.MAIL,
+    ignore_result=True,
+    acks_late=True,
+    autoretry_for=(Exception,),
+    max_retries=5,
+    retry_backoff=10,
+)
+def mail_error(subject: str, body: str) -> None:
+    """Write to the ADMINS that a task failed (execution/mails.py)."""
+    mail_admins(subject, body)
+
+
+#: Seconds that may pass until somebody is reached, and again until all of the answer is there.
+TIMEOUT = 5.0
+#: Bytes that an answer may have.
+MOST = 1024 * 1024
+
+
+@task(name="django_tasks.http_dispatch", aliases=("celery.task.http.HttpDispatchTask",))
+def http_dispatch(url: str | None = None, method: str = "GET", **kwargs: Any) -> Any:
+    """Have a web service do the work: call `url` with the arguments, and return what it answers.
+
+    The arguments go into the query string, or with `method="POST"` into a form. The answer is JSON, either
+    `{"status": "success", "retval": ...}` or `{"status": "failure", "reason": ...}`. Only hosts that the setting
+    `HTTP_DISPATCH_ALLOWED_HOSTS` names are called, and redirects are not followed.
+
+    Raises `UrlRefused`, `RemoteExecuteError` with the reason, `UnknownStatusError` or `InvalidResponseError` for
+    other answers, and `OSError` (`TimeoutError`) if none comes.
+    """
+    return _retval(_call(_allowed(url), method, urlencode(kwargs, doseq=True)))
+
+
+def _allowed(url: str | None) -> SplitResult:
+    place = urlsplit(iri_to_uri(url or ""))
+    usual = {"http": 80, "https": 443}.get(place.scheme)
+    if usual is None or not place.hostname or place.username is not None:
+        raise UrlRefused(f"url must be http://host/… or https://host/…, without a user, not {url!r}.")
+    host = f"[{place.hostname}]" if ":" in place.hostname else place.hostname
+    if place.port not in (None, usual):
+        host = f"{host}:{place.port}"
+    if not validate_host(host, conf.current().HTTP_DISPATCH_ALLOWED_HOSTS):
+        raise UrlRefused(
+            f"{host} is not in {conf.NAME}['HTTP_DISPATCH_ALLOWED_HOSTS']. Add it there if tasks may call it."
+        )
+    return place
+
+
+def _call(place: SplitResult, method: str, form: str) -> bytes:
+    """One request over a connection of its own: what checked the URL and what calls it read it alike."""
+    if method not in ("GET", "POST"):
+        raise ValueError(f"method must be 'GET' or 'POST', not {method!r}.")
+    query = "&".join(filter(None, (place.query, form if method == "GET" else "")))
+    address = urlunsplit(("", "", place.path or "/", query, ""))
+    headers = {"Accept": "application/json", "Connection": "close"}
+    if method == "POST":
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
+    kind = HTTPSConnection if place.scheme == "https" else HTTPConnection
+    connection = kind(place.hostname or "", place.port, timeout=TIMEOUT)
+    with contextlib.closing(connection):
+        connection.connect()
+        with _cut_after(TIMEOUT, connection.sock, place.netloc):
+            connection.request(method, address, form if method == "POST" else None, headers)
+            with connection.getresponse() as response:
+                return _body(response, place.netloc)
+
+
+@contextlib.contextmanager
+def _cut_after(seconds: float, connected: socket.socket, host: str) -> Iterator[None]:
+    """A socket's own timeout begins anew with each byte."""
+    ends = clock.monotonic() + seconds
+    timer = Timer(seconds, _cut, [connected])
+    timer.daemon = True
+    timer.start()
+    error: Exception | None = None
+    try:
+        yield
+    except (OSError, HTTPException, InvalidResponseError) as found:
+        error = found
+    finally:
+        timer.cancel()
+    if clock.monotonic() >= ends:  # an answer that was cut may look like a whole one
+        raise TimeoutError(f"{host} did not answer within {seconds:g} s.") from error
+    if error is not None:
+        raise error
+
+
+def _cut(connected: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connected.shutdown(socket.SHUT_RDWR)
+
+
+def _body(response: HTTPResponse, host: str) -> bytes:
+    if not 200 <= response.status < 300:
+        hint = " Redirects are not followed." if 300 <= response.status < 400 else ""
+        raise InvalidResponseError(f"{host} answered with status {response.status}.{hint}")
+    body = response.read(MOST + 1)
+    if len(body) > MOST:
+        raise InvalidResponseError(f"{host} answered with more than {MOST} bytes.")
+    if response.length:
+        raise InvalidResponseError(f"{host} ended its answer early.")
+    return body
+
+
+def _retval(body: bytes) -> Any:
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise InvalidResponseError(f"The answer is no JSON: {error}") from error
+    match answer:
+        case {"status": "success"}:
+            return answer.get("retval")
+        case {"status": "failure"}:
+            raise RemoteExecuteError(answer.get("reason"))
+        case {"status": status}:
+            raise UnknownStatusError(f"{status!r} is neither 'success' nor 'failure'.")
+        case _:
+            raise InvalidResponseError("The answer is no object with a status.")

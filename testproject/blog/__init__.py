@@ -1,0 +1,1 @@
+"""A blog where visitors comment and the comments are checked for spam in the background."""

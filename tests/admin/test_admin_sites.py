@@ -1,0 +1,74 @@
+"""Other admin sites, other databases."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.contrib.admin import AdminSite
+from django.test import Client, override_settings
+from django.urls import path, reverse
+
+from django_tasks.admin import QueuedMessageAdmin, TaskResultAdmin, WorkerAdmin
+from django_tasks.brokers.broker import broker
+from django_tasks.models import QueuedMessage, TaskResult, Worker
+
+if TYPE_CHECKING:
+    from pytest_django import Settings
+
+PAGES = {TaskResult: TaskResultAdmin, QueuedMessage: QueuedMessageAdmin, Worker: WorkerAdmin}
+
+
+@pytest.fixture
+def office() -> Iterator[AdminSite]:
+    """A site of its own name, at its own place."""
+    site = AdminSite(name="office")
+    for model, shown in PAGES.items():
+        site.register(model, shown)
+    urls = types.ModuleType("office_urls")
+    urls.urlpatterns = [path("office/", site.urls)]  # type: ignore[attr-defined]
+    with override_settings(ROOT_URLCONF=urls):
+        yield site
+
+
+def test_another_admin_site_shows_the_same_pages(
+    page: Client, office: AdminSite, make_task: Any, make_message: Any, make_worker: Any
+) -> None:
+    for row in (make_task(), make_message(), make_worker()):
+        model = row._meta.model_name
+        listed = page.get(reverse(f"office:django_tasks_{model}_changelist"))
+        detail = reverse(f"office:django_tasks_{model}_change", args=[row.pk])
+
+        assert detail in listed.text
+        assert page.get(detail).status_code == 200
+
+
+def test_the_search_and_the_filters_work_there(page: Client, office: AdminSite, make_task: Any) -> None:
+    task = make_task(status="FAILURE")
+
+    html = page.get(
+        reverse("office:django_tasks_taskresult_changelist"), {"q": task.id, "status": "FAILURE"}
+    ).text
+
+    assert task.id in html
+
+
+@pytest.fixture
+def _two_databases(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for alias in ("tasks", "messages"):
+        monkeypatch.setitem(settings.DATABASES, alias, {})
+    settings.DJANGO_TASKS = {"DATABASE": "tasks", "BROKER_URL": "django://messages"}
+    broker.cache_clear()
+    yield
+    broker.cache_clear()
+
+
+@pytest.mark.usefixtures("_two_databases")
+def test_rows_are_read_from_the_database_that_has_them(rf: Any) -> None:
+    site = AdminSite()
+
+    aliases = [shown(model, site).get_queryset(rf.get("/")).db for model, shown in PAGES.items()]
+
+    assert aliases == ["tasks", "messages", "tasks"]

@@ -1,0 +1,143 @@
+"""Results are kept for RESULT_EXPIRES, and no longer (FEATURES BAK-10)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
+from django.test import override_settings
+from django.test.utils import CaptureQueriesContext
+
+from django_tasks import clock, conf
+from django_tasks.models import TaskResult
+from django_tasks.results import retention
+
+pytestmark = pytest.mark.django_db
+
+Send = Callable[..., str]
+
+
+def ago(**span: float) -> dt.datetime:
+    return clock.to_storage(clock.now() - dt.timedelta(**span))
+
+
+def expires(value: Any) -> override_settings:
+    return override_settings(DJANGO_TASKS={"RESULT_EXPIRES": value})
+
+
+def left() -> set[str]:
+    return set(TaskResult.objects.values_list("id", flat=True))
+
+
+def test_by_default_a_result_is_kept_for_a_day(send: Send) -> None:
+    send(status="SUCCESS", finished_at=ago(hours=25))
+    kept = send(status="SUCCESS", finished_at=ago(hours=23))
+
+    assert retention.prune_all() == 1
+    assert left() == {kept}
+
+
+@pytest.mark.parametrize("span", [60, 60.0, dt.timedelta(minutes=1)])
+def test_seconds_and_spans_are_understood(send: Send, span: object) -> None:
+    send(status="FAILURE", finished_at=ago(seconds=70))
+    kept = send(status="FAILURE", finished_at=ago(seconds=30))
+
+    with expires(span):
+        assert retention.prune_all() == 1
+
+    assert left() == {kept}
+
+
+@pytest.mark.parametrize("never", [None, 0, dt.timedelta(0)])
+def test_results_can_be_kept_for_ever_and_no_database_is_asked(send: Send, never: object) -> None:
+    kept = send(status="SUCCESS", finished_at=ago(days=9999))
+
+    with expires(never), CaptureQueriesContext(connection) as asked:
+        assert retention.prune_all() == 0
+
+    assert (left(), len(asked)) == ({kept}, 0)
+
+
+@pytest.mark.parametrize("long", [10**15, dt.timedelta.max])
+def test_a_time_beyond_all_reckoning_is_no_error(send: Send, long: object) -> None:
+    kept = send(status="SUCCESS", finished_at=ago(days=365))
+
+    with expires(long):
+        assert retention.prune_all() == 0
+
+    assert left() == {kept}
+
+
+@pytest.mark.parametrize("status", ["SUCCESS", "FAILURE", "REVOKED", "IGNORED"])
+def test_every_kind_of_end_expires(send: Send, status: str) -> None:
+    send(status=status, finished_at=ago(days=2))
+
+    assert retention.prune_all() == 1
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"status": "STARTED", "claimed_by": "worker"},
+        {"status": "RETRY"},
+        {"status": "PROGRESS", "claimed_by": "worker"},
+    ],
+)
+def test_what_has_not_ended_is_kept_however_old_it_is(send: Send, fields: dict[str, Any]) -> None:
+    kept = send(created_at=ago(days=30), started_at=ago(days=30), **fields)
+
+    assert retention.prune_all() == 0
+    assert left() == {kept}
+
+
+def test_many_are_deleted_batch_by_batch_the_oldest_first(
+    monkeypatch: pytest.MonkeyPatch, send: Send
+) -> None:
+    monkeypatch.setattr(retention, "BATCH", 10)
+    monkeypatch.setattr(retention, "PAUSE", 0)
+    ids = [send(status="SUCCESS", finished_at=ago(days=2 + number)) for number in range(35)]
+
+    first = retention.prune()
+
+    assert (first, left()) == (10, set(ids[:25]))
+    assert retention.prune_all() == 25
+    assert not left()
+
+
+def test_where_nothing_has_expired_one_look_at_an_index_is_all(send: Send) -> None:
+    for _ in range(3):
+        send(status="SUCCESS", finished_at=ago(hours=1))
+    retention.prune()
+
+    with CaptureQueriesContext(connection) as asked:
+        retention.prune()
+
+    # MariaDB and PostgreSQL are asked the time now and then.
+    statements = [
+        query["sql"] for query in asked.captured_queries if "django_tasks_taskresult" in query["sql"]
+    ]
+    assert len(statements) == 1
+    if connection.vendor == "sqlite":
+        rows = TaskResult.objects.final().filter(finished_at__lt=ago(days=1)).order_by("finished_at")
+        assert "django_tasks_result_end" in rows.explain()
+
+
+def test_a_batch_fits_into_every_databases_statement() -> None:
+    assert retention.BATCH <= 1_000
+
+
+@pytest.mark.parametrize("wrong", [-1, dt.timedelta(seconds=-1), float("nan"), "1 day", True])
+def test_what_is_no_span_is_refused_with_a_sentence(wrong: object) -> None:
+    with expires(wrong), pytest.raises(ImproperlyConfigured, match=r"RESULT_EXPIRES'\] must be .*, not "):
+        conf.current()
+
+
+def test_what_it_may_be_is_said_in_words() -> None:
+    _, problems = conf.read({"RESULT_EXPIRES": "soon"})
+
+    assert problems == ["DJANGO_TASKS['RESULT_EXPIRES'] must be a number or a timedelta or None, not 'soon'."]
