@@ -58,8 +58,9 @@ class Observed:
 
     def mails(self) -> list[str]:
         """The subjects, sorted."""
-        texts = [path.read_text() for path in sorted((self.folder / "mails").glob("*"))]
-        parsed = [message_from_string(text) for text in texts]
+        # Two of one second may share a file: its name ends with the address of a backend that is gone.
+        texts = "".join(path.read_text() for path in (self.folder / "mails").glob("*"))
+        parsed = [message_from_string(text) for text in texts.split("\n" + "-" * 79 + "\n")]
         # A file is there a moment before its text is.
         return sorted(mail["Subject"].replace("\n", "") for mail in parsed if mail["Subject"])
 
