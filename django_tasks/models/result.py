@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from django.core import checks
 from django.db import connections, models, transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
 from django_tasks import clock, states
@@ -17,6 +17,7 @@ from django_tasks.message.message import Envelope, TaskMessage
 
 from . import recording
 from .batches import batch_size
+from .group import TaskGroup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +78,10 @@ class TaskResultQuerySet(models.QuerySet["TaskResult"]):
         owned = self.filter(claimed_by__isnull=False).order_by()
         return [owner for owner in owned.values_list("claimed_by", flat=True).distinct() if owner]
 
+    def members(self, group_id: str) -> Self:
+        """The rows that count for a group, in its order."""
+        return self.filter(group_id=group_id).order_by("group_index", "created_at", "id")
+
     def insert(self, rows: Sequence[TaskResult]) -> None:
         self.bulk_create(rows, batch_size=batch_size(row.message for row in rows))
 
@@ -136,7 +141,9 @@ class TaskResultQuerySet(models.QuerySet["TaskResult"]):
 
         Nothing is locked while they are looked for, and whoever looks for the same rows finds them gone.
         """
-        ended = self.final().filter(finished_at__lt=before).order_by("finished_at")
+        # What goes to the body of a chord is kept until that is sent.
+        held = Exists(TaskGroup.objects.using(self.db).unfinished().filter(id=OuterRef("group_id")))
+        ended = self.final().filter(~held, finished_at__lt=before).order_by("finished_at")
         ids = sorted(ended.values_list("id", flat=True)[:limit])
         return self.filter(id__in=ids).delete()[0] if ids else 0
 
@@ -187,6 +194,8 @@ class TaskResult(models.Model):
     )
     parent_id = models.CharField(_("sent by"), max_length=255, null=True, editable=False)  # noqa: DJ001 - see the index
     root_id = models.CharField(_("begun by"), max_length=255, blank=True, editable=False)
+    group_id = models.CharField(_("group"), max_length=255, null=True, editable=False)  # noqa: DJ001
+    group_index = models.PositiveIntegerField(_("place in the group"), null=True, editable=False)
     aborted = models.BooleanField(
         _("aborted"), default=False, editable=False, help_text=_("Its body was asked to stop.")
     )
@@ -218,6 +227,12 @@ class TaskResult(models.Model):
             models.Index(
                 fields=["parent_id"], condition=Q(parent_id__isnull=False), name="django_tasks_result_parent"
             ),
+            # What counts for a group, in its order.
+            models.Index(
+                fields=["group_id", "group_index"],
+                condition=Q(group_id__isnull=False),
+                name="django_tasks_result_group",
+            ),
             models.Index(
                 fields=["finished_at"], condition=Q(finished_at__isnull=False), name="django_tasks_result_end"
             ),
@@ -239,6 +254,8 @@ class TaskResult(models.Model):
             message=envelope.to_text(),
             parent_id=message.parent_id,
             root_id=message.root_id,
+            group_id=message.group,
+            group_index=message.group_index,
             created_at=clock.to_storage(clock.now()),
         )
 

@@ -7,7 +7,7 @@ import datetime as dt
 from django.db import connections
 
 from django_tasks import clock, conf
-from django_tasks.models import TaskResult
+from django_tasks.models import TaskGroup, TaskResult
 from django_tasks.service import readable
 
 #: Rows deleted at a time, so that nobody waits long for a lock.
@@ -27,16 +27,17 @@ def seconds() -> float | None:
 
 
 def prune() -> int:
-    """Delete a batch of rows that ended too long ago, and say how many these were.
+    """Delete a batch of what ended too long ago, tasks before groups, and say how many rows these were.
 
-    Where there are none, it costs one look at an index.
+    Where there are none, it costs a look at two indexes.
     """
     kept = seconds()
     if kept is None:
         return 0
     rows = TaskResult.objects.using(conf.current().DATABASE)
     before = clock.database_now(connections[rows.db]) - dt.timedelta(seconds=kept)
-    return rows.prune(clock.to_storage(before), BATCH)
+    groups = TaskGroup.objects.using(rows.db)
+    return rows.prune(clock.to_storage(before), BATCH) or groups.prune(clock.to_storage(before), BATCH)
 
 
 def prune_all() -> int:
@@ -44,7 +45,6 @@ def prune_all() -> int:
     deleted = 0
     while batch := prune():
         deleted += batch
-        if batch < BATCH:
-            break
-        readable([], PAUSE)
+        if batch == BATCH:
+            readable([], PAUSE)
     return deleted
