@@ -4,6 +4,11 @@ This is the public API. Importing it loads no models and needs no settings: a `m
 """
 
 from django_tasks import exceptions, signals, states
+from django_tasks.canvas.chain import chain
+from django_tasks.canvas.chord import chord
+from django_tasks.canvas.group import TaskSet, group
+from django_tasks.canvas.maps import chunks, xmap, xstarmap
+from django_tasks.canvas.signature import Signature, maybe_signature, signature, subtask
 from django_tasks.definition.abortable import AbortableAsyncResult, AbortableTask
 from django_tasks.definition.app import app
 from django_tasks.definition.decorators import shared_task, task
@@ -26,6 +31,9 @@ __all__ += [
     "delay_on_commit",
     "uuid",
 ]
+# Composing them.
+__all__ += ["Signature", "TaskSet", "chain", "chord", "chunks", "group"]
+__all__ += ["maybe_signature", "signature", "subtask", "xmap", "xstarmap"]
 # Inside a running task.
 __all__ += ["allow_join_result", "current_task", "get_task_logger"]
 # Words.

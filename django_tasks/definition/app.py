@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar, Unpack
 
 from django_tasks import conf, registry
+from django_tasks.canvas import signature
 from django_tasks.results import async_result
 
 from . import decorators, order
@@ -30,6 +31,7 @@ class App:
         # On the instance they stay functions, with all their signatures.
         self.task = decorators.task
         self.shared_task = decorators.shared_task
+        self.signature = signature.signature
 
     @property
     def conf(self) -> conf.Settings:

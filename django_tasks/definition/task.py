@@ -14,6 +14,8 @@ from django.core.exceptions import SynchronousOnlyOperation
 from django.db import transaction
 
 from django_tasks import conf, registry
+from django_tasks.canvas import maps
+from django_tasks.canvas import signature as signatures
 from django_tasks.exceptions import Retry
 from django_tasks.message.message import TaskMessage
 from django_tasks.results import async_result
@@ -291,6 +293,52 @@ class Task(TaskOptions, Generic[P, R], metaclass=TaskType):
         """
         message = self._message(order.positional(args, kwargs), order.keywords(kwargs), options)
         return cast("async_result.AsyncResult[R]", order.run_here(message, throw=throw))
+
+    # -- signatures: what to send later, and what workflows are composed of
+
+    def s(self, *args: Any, **kwargs: Any) -> signatures.Signature:
+        """The signature of a call with these arguments; when it is sent, others may come before them."""
+        return signatures.Signature(self, args, kwargs)
+
+    def si(self, *args: Any, **kwargs: Any) -> signatures.Signature:
+        """The same, but it ignores the arguments it is sent with: in a chain, the result of the task before."""
+        return signatures.Signature(self, args, kwargs, immutable=True)
+
+    def signature(
+        self,
+        args: list[Any] | tuple[Any, ...] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+        *,
+        immutable: bool = False,
+        **extra: Any,
+    ) -> signatures.Signature:
+        """A signature with options of `apply_async`: `add.signature((2, 2), countdown=10)`."""
+        return signatures.signature(self, args, kwargs, options, immutable=immutable, **extra)
+
+    def subtask(
+        self,
+        args: list[Any] | tuple[Any, ...] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+        *,
+        immutable: bool = False,
+        **extra: Any,
+    ) -> signatures.Signature:
+        """`signature` as Celery 2 had it: keywords that are no options are arguments of the task."""
+        return signatures.subtask(self, args, kwargs, options, immutable=immutable, **extra)
+
+    def map(self, it: Iterable[Any]) -> maps.xmap:
+        """The signature of one task that calls this one with each item, one after the other."""
+        return maps.xmap(self, it)
+
+    def starmap(self, it: Iterable[Any]) -> maps.xstarmap:
+        """The same, where each item is a list of arguments."""
+        return maps.xstarmap(self, it)
+
+    def chunks(self, it: Iterable[Any], n: int) -> maps.chunks:
+        """The signature of a group in which each task does `n` of the items, as in `starmap`."""
+        return maps.chunks(self, it, n)
 
     def update_state(self, task_id: str | None = None, state: str | None = None, meta: Any = None) -> None:
         """Show a state of your own for the task while it runs, and what goes with it.
