@@ -8,9 +8,10 @@ from operator import or_
 from typing import Any
 
 from .chord import chord
+from .fields import listed
 from .group import group, unrolled
 from .shortening import shortened
-from .signature import Signature, listed, taken
+from .signature import Signature, taken
 
 
 @Signature.register_type()

@@ -7,8 +7,9 @@ from typing import Any
 
 from .chain import chain
 from .chord import chord
+from .fields import listed
 from .group import group
-from .signature import LINKS, Signature, listed
+from .signature import LINKS, Signature
 
 #: Options for what bears the result.
 _OF_THE_END = frozenset(("task_id", "group_id", "group_index", "chord", "chain", "link"))

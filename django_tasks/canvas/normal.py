@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from .chain import chain
 from .chord import chord
@@ -37,7 +37,7 @@ def normal(sig: Signature) -> Signature:
 
 
 def _steps(sig: Signature) -> list[Signature]:
-    """Normal steps, of which only the last may be a group or chord. Takes `sig` apart."""
+    """Normal steps, one or more, of which only the last may be a group or chord. Takes `sig` apart."""
     match sig:
         case chunks() as found:
             cut = found.group()
@@ -54,23 +54,17 @@ def _steps(sig: Signature) -> list[Signature]:
 
 
 def _joined(steps: Iterable[Signature]) -> Signature:
-    match list(steps):
-        case []:
-            return group()
-        case [alone]:
-            return alone
-        case many:
-            return chain.of(many)
+    first, *more = steps
+    return chain.of([first, *more]) if more else first
 
 
 def _steps_of_chain(found: chain) -> list[Signature]:
     parts = [_steps(part) for part in found.tasks]
-    some = [steps for steps in parts if not _is_empty(steps)] or parts[-1:]
+    some = [steps for steps in parts if not _is_empty(steps)] or parts[-1:] or [[group()]]
     behind: deque[Signature] = deque()
     for steps in reversed(some):
         _put_before(behind, steps)
-    if behind:
-        give(_joined(behind), found, _for_tasks(found, "tasks"))
+    give(_joined(behind), found, _for_tasks(found, "tasks"))
     return list(behind)
 
 
@@ -113,9 +107,9 @@ def _members(tasks: Iterable[Signature]) -> list[Signature]:
     members: list[Signature] = []
     for task in tasks:
         steps = _steps(task)
-        if len(steps) == 1 and isinstance(steps[0], group):
-            members += steps[0].tasks
-        elif steps:
+        if isinstance(task, group | chunks):
+            members += cast("group", steps[0]).tasks
+        elif not _is_empty(steps):
             members.append(_with_one_end(steps))
     return members
 
@@ -130,11 +124,19 @@ def _steps_of_chord(found: chord) -> list[Signature]:
     header = _members(found.tasks)
     body = found.body_or_refuse()
     if not header:
-        steps = _steps(body.clone(([],)))
-        if steps:
-            say(_joined(steps), found.options)
+        called = body.clone(([],))
+        # In a chain, the result of the step before would have been for the header.
+        called.immutable = True
+        steps = _steps(called)
+        say(_joined(steps), found.options)
         return steps
-    made = _chord(header, normal(body), found.id)
+    steps = _steps(body)
+    made: chord | group
+    if _is_empty(steps):
+        made = group()
+        made.tasks = header
+    else:
+        made = _chord(header, _joined(steps), found.id)
     give(made, found, _for_tasks(found, "header", "body", "kwargs") | (found.kwargs.get("kwargs") or {}))
     return [_with_keys_of(found, made)]
 
@@ -151,4 +153,4 @@ def _with_keys_of(found: Signature, made: Signature) -> Signature:
 
 
 def _is_empty(steps: list[Signature]) -> bool:
-    return not steps or (isinstance(steps[0], group) and not steps[0].tasks)
+    return isinstance(steps[0], group) and not steps[0].tasks

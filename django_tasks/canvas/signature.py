@@ -14,6 +14,7 @@ from django_tasks.handlers import later, resolve
 from django_tasks.message.saferepr import saferepr
 
 from . import walking
+from .fields import Fields, listed, name_of, positional
 
 S = TypeVar("S", bound="type[Signature]")
 
@@ -29,7 +30,7 @@ LINKS = ("link", "link_error")
 _SETTLED = frozenset(("group_id", "stamped_headers"))
 
 
-class Signature(dict[str, Any]):
+class Signature(Fields):
     """A task's name, arguments and options, to be sent later or by somebody else.
 
         add.s(2, 2).delay()
@@ -81,13 +82,13 @@ class Signature(dict[str, Any]):
         `type` and `app` are Celery's, and ignored: there is one registry.
         """
         if isinstance(task, Mapping):
-            super().__init__(task)
+            self.update(task)
             args, kwargs, options = self.get("args"), self.get("kwargs"), self.get("options")
             subtask_type, immutable = self.get("subtask_type"), self.get("immutable", False)
             task = self.get("task")
         self.update(
-            task=_name(task),
-            args=_positional(args),
+            task=name_of(task),
+            args=positional(args),
             kwargs=dict(kwargs or {}),
             options=_options({**(options or {}), **ex}),
             subtask_type=subtask_type,
@@ -95,73 +96,6 @@ class Signature(dict[str, Any]):
         )
 
     # -- what it is
-
-    @property
-    def task(self) -> str:
-        return str(self["task"])
-
-    @task.setter
-    def task(self, name: str) -> None:
-        self["task"] = name
-
-    @property
-    def name(self) -> str:
-        """The same: a task has a `name`, too."""
-        return self.task
-
-    @property
-    def args(self) -> tuple[Any, ...]:
-        return tuple(self["args"])
-
-    @args.setter
-    def args(self, args: list[Any] | tuple[Any, ...]) -> None:
-        self["args"] = tuple(args)
-
-    @property
-    def kwargs(self) -> dict[str, Any]:
-        found: dict[str, Any] = self["kwargs"]
-        return found
-
-    @kwargs.setter
-    def kwargs(self, kwargs: Mapping[str, Any]) -> None:
-        self["kwargs"] = dict(kwargs)
-
-    @property
-    def options(self) -> dict[str, Any]:
-        found: dict[str, Any] = self["options"]
-        return found
-
-    @options.setter
-    def options(self, options: Mapping[str, Any]) -> None:
-        self["options"] = dict(options)
-
-    @property
-    def subtask_type(self) -> str | None:
-        """`chain`, `group`, `chord`; `None` for a task."""
-        found: str | None = self["subtask_type"]
-        return found
-
-    @property
-    def immutable(self) -> bool:
-        """Whether it ignores the arguments it is sent with."""
-        return bool(self["immutable"])
-
-    @immutable.setter
-    def immutable(self, immutable: bool) -> None:
-        self["immutable"] = immutable
-
-    @property
-    def id(self) -> str | None:
-        """The id it will have, once it is known."""
-        return self.options.get("task_id")
-
-    @property
-    def parent_id(self) -> str | None:
-        return self.options.get("parent_id")
-
-    @property
-    def root_id(self) -> str | None:
-        return self.options.get("root_id")
 
     @property
     def type(self) -> Any:
@@ -198,7 +132,7 @@ class Signature(dict[str, Any]):
         **options: Any,
     ) -> Any:
         """Send it; the options go before those it has. The handle is that of the last task."""
-        return send(self, _positional(args), dict(kwargs or {}), _said(options))
+        return send(self, positional(args), dict(kwargs or {}), _said(options))
 
     async def adelay(self, *partial_args: Any, **partial_kwargs: Any) -> Any:
         """`delay` for async code; see `Task.adelay`."""
@@ -220,7 +154,7 @@ class Signature(dict[str, Any]):
         **options: Any,
     ) -> Any:
         """Run it here, as workers would, and wait for it; nothing is sent or stored."""
-        return run(self, _positional(args), dict(kwargs or {}), _said(options))
+        return run(self, positional(args), dict(kwargs or {}), _said(options))
 
     def __invert__(self) -> Any:
         """`~signature`: send it and wait for its result."""
@@ -263,7 +197,7 @@ class Signature(dict[str, Any]):
     ) -> Self:
         """A copy with these arguments before its own, and these keywords and options over its own."""
         args, kwargs, options = self._merged(args, kwargs, opts)
-        copied = {**self, "args": args, "kwargs": kwargs, "options": copy.deepcopy(options)}
+        copied = {**self, "args": args, "kwargs": kwargs, "options": _copied(options)}
         made = cast("Self", self.from_dict(copied))
         made.change_parts(_cloned)
         return made
@@ -279,7 +213,7 @@ class Signature(dict[str, Any]):
         """A copy with these in place of its own."""
         made = self.clone()
         if args is not None:
-            made.args = _positional(args)
+            made.args = positional(args)
         if kwargs is not None:
             made.kwargs = dict(kwargs)
         if options is not None:
@@ -296,7 +230,7 @@ class Signature(dict[str, Any]):
         }
         if self.immutable:
             return self.args, dict(self.kwargs), options
-        return _positional(args) + self.args, {**self.kwargs, **(kwargs or {})}, options
+        return positional(args) + self.args, {**self.kwargs, **(kwargs or {})}, options
 
     # -- changes in place
 
@@ -323,23 +257,6 @@ class Signature(dict[str, Any]):
         """`link_error`, but returns the signature itself."""
         self.link_error(errback)
         return self
-
-    def append_to_list_option(self, key: str, value: Any) -> Any:
-        """Add `value` to the list that the option is, unless it is there. Returns `value`."""
-        items = self._list_option(key)
-        if value not in items:
-            items.append(value)
-        return value
-
-    def extend_list_option(self, key: str, value: Any) -> None:
-        """Add `value`, or all there is in a list, to the list that the option is."""
-        self._list_option(key).extend(listed(value))
-
-    def _list_option(self, key: str) -> list[Any]:
-        if not isinstance(self.options.get(key), list):
-            self.options[key] = listed(self.options.get(key))
-        items: list[Any] = self.options[key]
-        return items
 
     def flatten_links(self) -> list[Signature]:
         """It and what is linked to it, and to that, and so on."""
@@ -422,32 +339,21 @@ def taken(value: Any, where: str = "A workflow") -> Signature:
     )
 
 
-def listed(value: Any) -> list[Any]:
-    """Nothing, one or many as a list."""
-    if value is None:
-        return []
-    return list(value) if isinstance(value, list | tuple) else [value]
+def _copied(options: Mapping[str, Any]) -> dict[str, Any]:
+    copied = {key: copy.deepcopy(value) for key, value in options.items() if key not in LINKS}
+    for key in LINKS:
+        if key in options:
+            links = options[key]
+            copied[key] = (
+                [_cloned(link) for link in links]
+                if isinstance(links, list | tuple)
+                else maybe_signature(links, clone=True)
+            )
+    return copied
 
 
 def _cloned(part: Any) -> Signature:
     return taken(part).clone()
-
-
-def _name(task: Any) -> str:
-    name = getattr(task, "name", task)
-    if not isinstance(name, str) or not name:
-        raise TypeError(
-            f"A signature is of a task or the name of one, not {saferepr(task, most=80)}. Give one of these."
-        )
-    return name
-
-
-def _positional(args: Any) -> tuple[Any, ...]:
-    if args is None:
-        return ()
-    if not isinstance(args, list | tuple):
-        raise TypeError(f"args must be a list or tuple; did you mean ({saferepr(args, most=80)},)?")
-    return tuple(args)
 
 
 def _said(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,110 @@
+"""check: what is wrong with a workflow, said before anything of it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from django_tasks import conf, registry
+from django_tasks.exceptions import NotRegistered
+from django_tasks.message import serialization
+
+from .chain import chain
+from .chord import chord
+from .group import group
+from .maps import OfMany
+from .normal import ACCUMULATE
+from .signature import Signature
+from .walking import walk
+
+#: Values that every serializer writes.
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+
+
+def check(sig: Signature) -> None:
+    """Raises what is wrong with `sig` or a signature in it, and has changed nothing.
+
+    `ValueError`: it is linked to itself, is nested too deeply, or a task of a chord's header keeps no result.
+    `TypeError`: a chord has no body. `NotRegistered`: no task has the name, and it is not sent elsewhere with `queue=`.
+    `EncodeError`: an argument that cannot be written.
+    """
+    # All of it first: what follows may rely on that it ends.
+    for found in list(walk(sig)):
+        match found:
+            case chord():
+                check_header(found)
+            case group() | chain():
+                pass
+            case _:
+                check_name(found)
+                check_arguments(found)
+
+
+def check_header(found: chord) -> None:
+    """The body wants the result of each member."""
+    found.body_or_refuse()
+    for member in found.tasks:
+        for last in _ends(member):
+            if _ignores_result(last):
+                raise ValueError(
+                    f"{last.task} is in the header of a chord and ignores its result, which the body waits for. "
+                    f"Leave out ignore_result, or send it with .set(ignore_result=False)."
+                )
+
+
+def _ends(sig: Signature) -> Iterator[Signature]:
+    """The tasks that bear the results of `sig`."""
+    match sig:
+        case chain():
+            for last in sig.tasks[-1:]:
+                yield from _ends(last)
+        case group():
+            for member in sig.tasks:
+                yield from _ends(member)
+        case chord():
+            yield from _ends(sig.body_or_refuse())
+        case _:
+            yield sig
+
+
+def _ignores_result(sig: Signature) -> bool:
+    said = sig.options.get("ignore_result")
+    if said is None and sig.task in registry.tasks:
+        said = sig.type.ignore_result
+    return bool(conf.current().TASK_IGNORE_RESULT if said is None else said)
+
+
+def check_name(found: Signature) -> None:
+    """Its code must be here, or it must say in which queue others wait for it."""
+    name = found.mapped.task if isinstance(found, OfMany) else found.task
+    if found.options.get("queue") or name == ACCUMULATE:
+        return
+    try:
+        registry.find(name)
+    except NotRegistered as error:
+        raise NotRegistered(
+            f"{error} If another system runs it, say in which queue it waits: .set(queue=...)."
+        ) from None
+
+
+def check_arguments(found: Signature) -> None:
+    """They must be such as can be written; those that are added later are checked then."""
+    if all(type(value) in _PLAIN for value in (*found.args, *found.kwargs.values())):
+        return
+    serializer = found.options.get("serializer")
+    if serializer is None and found.task in registry.tasks:
+        serializer = found.type.serializer
+    serialization.dumps(
+        (list(found.args), found.kwargs),
+        serializer or conf.current().TASK_SERIALIZER,
+        where=partial(_place, found.task),
+    )
+
+
+def _place(task: str, path: serialization.Path) -> str:
+    match path:
+        case (0, int(position), *inside):
+            return serialization.spell(f"Argument {position + 1} of {task}", tuple(inside))
+        case (1, name, *inside):
+            return serialization.spell(f"Keyword argument {name!r} of {task}", tuple(inside))
+    return serialization.spell(f"The signature of {task}", path)
