@@ -104,7 +104,9 @@ def check_arguments(found: Signature) -> None:
 def _place(task: str, path: serialization.Path) -> str:
     match path:
         case (0, int(position), *inside):
-            return serialization.spell(f"Argument {position + 1} of {task}", tuple(inside))
+            place = serialization.spell(f"Argument {position + 1}", tuple(inside))
         case (1, name, *inside):
-            return serialization.spell(f"Keyword argument {name!r} of {task}", tuple(inside))
-    return serialization.spell(f"The signature of {task}", path)
+            place = serialization.spell(f"Keyword argument {name!r}", tuple(inside))
+        case _:
+            place = "A name of its arguments"
+    return f"{place} of {task}"
