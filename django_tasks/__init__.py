@@ -19,6 +19,7 @@ from django_tasks.definition.task import Task
 from django_tasks.message.task_id import new_task_id as uuid
 from django_tasks.results.async_result import AsyncResult, EagerResult
 from django_tasks.results.joining import allow_join_result
+from django_tasks.results.result_set import GroupResult, ResultSet, TaskSetResult, result_from_tuple
 
 # Defining tasks.
 __all__ = ["AbortableTask", "Task", "app", "shared_task", "task"]
@@ -27,8 +28,12 @@ __all__ += [
     "AbortableAsyncResult",
     "AsyncResult",
     "EagerResult",
+    "GroupResult",
+    "ResultSet",
+    "TaskSetResult",
     "apply_async_on_commit",
     "delay_on_commit",
+    "result_from_tuple",
     "uuid",
 ]
 # Composing them.

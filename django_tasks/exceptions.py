@@ -49,6 +49,10 @@ class TimeoutError(TasksError, builtins.TimeoutError):  # Celery names it so
     """`AsyncResult.get` waited for its whole timeout; the task goes on."""
 
 
+class IncompleteStream(TasksError):
+    """What came of a task was asked for while some of it is still to end."""
+
+
 class ResultTooLarge(TasksError, ValueError):
     """What a task returned, or shows of its progress, is more than `RESULT_MAX_BYTES`."""
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, Unpack
 
 from django_tasks import conf, registry
 from django_tasks.canvas import signature
-from django_tasks.results import async_result
+from django_tasks.results import async_result, result_set
 
 from . import decorators, order
 from .control import Control
@@ -23,6 +23,8 @@ class App:
 
     Task = TaskClass
     AsyncResult = async_result.AsyncResult
+    GroupResult = result_set.GroupResult
+    ResultSet = result_set.ResultSet
     tasks = registry.tasks
 
     control = Control()

@@ -19,7 +19,7 @@ class Control:
         have begun are stopped, too, within about a second (see `AsyncResult.revoke`).
         """
         ids = [task_id] if isinstance(task_id, str) else list(task_id)
-        return sum(results().revoke(id, terminate=terminate) for id in ids)
+        return results().revoke_many(ids, terminate=terminate)
 
     def rate_limit(
         self, task_name: str, rate_limit: str | float | None, destination: Iterable[str] | None = None

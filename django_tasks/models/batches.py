@@ -1,8 +1,11 @@
-"""How many rows go into one INSERT."""
+"""How many rows go into one statement."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
 
 MOST_ROWS = 500
 #: Characters. In UTF-8 at most four times as many bytes, which is what MariaDB takes in one statement by default.
@@ -13,3 +16,8 @@ def batch_size(texts: Iterable[str]) -> int:
     """The number of rows of which each holds one of these texts: less if some are long."""
     longest = max(map(len, texts), default=0)
     return max(1, min(MOST_ROWS, MOST_TEXT // (longest or 1)))
+
+
+def slices(keys: Sequence[T], size: int = MOST_ROWS) -> Iterator[Sequence[T]]:
+    """The keys in parts of which each fits into one `IN (…)`; none if there are none."""
+    return (keys[start : start + size] for start in range(0, len(keys), size))

@@ -23,7 +23,7 @@ class TaskGroupQuerySet(models.QuerySet["TaskGroup"]):
     def insert(self, rows: Sequence[TaskGroup]) -> None:
         self.bulk_create(rows, batch_size=batch_size(row.body for row in rows))
 
-    def count(self, ended: Mapping[str, tuple[int, int]]) -> list[TaskGroup]:
+    def tally(self, ended: Mapping[str, tuple[int, int]]) -> list[TaskGroup]:
         """Take tasks off what these groups wait for: of each, how many ended, and how many of them not in success.
 
         Answers the groups for which nothing is left to wait for now; each is answered once in its life, because the

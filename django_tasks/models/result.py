@@ -161,6 +161,14 @@ class TaskResultQuerySet(models.QuerySet["TaskResult"]):
         rows = self.filter(claimed_by__in=sorted(owners), terminate=True)
         return list(rows.values_list("id", flat=True))
 
+    def lock_waiting(self, ids: Collection[str]) -> list[str]:
+        """Those of these rows that wait; until the transaction ends nobody claims them."""
+        waiting = self.filter(id__in=sorted(ids)).waiting()
+        if connections[self.db].vendor == "sqlite":
+            # A transaction that reads first cannot wait for another writer when it comes to write; it fails.
+            waiting.update(claimed_by=None)
+        return list(waiting.order_by("id").select_for_update().values_list("id", flat=True))
+
     def revoke(self, ids: Iterable[str], result: str) -> int:
         """End the waiting rows among `ids` as REVOKED; rows being run or final are left alone."""
         return (

@@ -37,15 +37,22 @@ class CacheStore(ResultStore):
         transaction.on_commit(write, using=conf.current().DATABASE, robust=True)
 
     def look_up(self, id: str) -> Record | None:
+        return self.look_up_many([id]).get(id)
+
+    def look_up_many(self, ids: Sequence[str]) -> dict[str, Record]:
+        keys = {_key(id): id for id in ids}
         try:
-            kept = self.cache.get(_key(id))
+            kept = self.cache.get_many(list(keys)) if keys else {}
         except Exception as error:  # noqa: BLE001 - each backend has its own
             logger.warning("The cache cannot be asked for results; the rows answer: %s", error)
-            return None
-        return None if kept is None else Record.from_dict(kept)
+            return {}
+        return {keys[key]: Record.from_dict(ending) for key, ending in kept.items()}
 
     def forget(self, id: str) -> None:
         self.cache.delete(_key(id))
+
+    def forget_many(self, ids: Sequence[str]) -> None:
+        self.cache.delete_many([_key(id) for id in ids])
 
 
 def _key(id: str) -> str:

@@ -3,23 +3,48 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from django.db import IntegrityError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_tasks import clock, conf, states
-from django_tasks.exceptions import DecodeError, DuplicateTaskId, TaskRevokedError, TimeoutError
+from django_tasks.exceptions import DecodeError, DuplicateTaskId, TaskRevokedError
 from django_tasks.message.errors import write_error
 from django_tasks.message.message import Envelope, TaskMessage
 from django_tasks.message.protocol2 import decode
-from django_tasks.models import TaskResult
+from django_tasks.models import TaskGroup, TaskResult
+from django_tasks.models.batches import slices
+from django_tasks.models.group import TaskGroupQuerySet
 from django_tasks.models.result import TaskResultQuerySet
-from django_tasks.models.watch import ENDINGS, Watch, announce, watch
-from django_tasks.service import readable
+from django_tasks.models.watch import ENDINGS, announce
 
+from . import reading
 from .handler import put, store
+from .reading import Progress
 from .store import Facts, Record
+from .waiting import Awaited, looks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Child:
+    """A task that another one sent, and the group that it sent it in, if it did so."""
+
+    parent: str
+    id: str
+    group: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedGroup:
+    """What is known of a group that somebody wants to have a handle on again."""
+
+    #: What was saved; without it the rows of the tasks say which these are.
+    text: str | None
+    parent_id: str | None
+    members: list[str]
 
 
 class Results:
@@ -32,6 +57,10 @@ class Results:
     @property
     def rows(self) -> TaskResultQuerySet:
         return TaskResult.objects.using(self.alias)
+
+    @property
+    def groups(self) -> TaskGroupQuerySet:
+        return TaskGroup.objects.using(self.alias)
 
     def _row(self, id: str) -> TaskResultQuerySet:
         """The row of a task, if there is one. PostgreSQL does not let us ask for NUL, and ids come from URLs, too."""
@@ -51,15 +80,29 @@ class Results:
     # -- asking
 
     def look_up(self, id: str) -> Record:
-        return self._look_up(id, connections[self.alias])
+        return self.look_up_many([id])[id]
 
-    def _look_up(self, id: str, connection: BaseDatabaseWrapper) -> Record:
-        if kept := store().look_up(id):
-            return kept
-        record = _read(connection, id)
-        if record.is_ready and not store().rows_keep_results:
-            return store().look_up(id) or record  # it ended between our two questions
-        return record
+    def look_up_many(self, ids: Iterable[str]) -> dict[str, Record]:
+        """What is known of each of these tasks, some hundred with each question."""
+        return self._look_up(ids, connections[self.alias])
+
+    def look_up_parts(self, ids: Sequence[str]) -> Iterator[dict[str, Record]]:
+        """`look_up_many`, question by question, for those who may hear enough before the last one."""
+        return (self.look_up_many(some) for some in slices(ids))
+
+    def _look_up(self, ids: Iterable[str], connection: BaseDatabaseWrapper) -> dict[str, Record]:
+        found = {id: Record(id=id) for id in ids}
+        for some in slices(list(found)):
+            found |= self._look_up_some(some, connection)
+        return found
+
+    def _look_up_some(self, ids: Sequence[str], connection: BaseDatabaseWrapper) -> dict[str, Record]:
+        kept = store().look_up_many(ids)
+        read = reading.records(connection, [id for id in ids if id not in kept])
+        if not store().rows_keep_results:
+            # These ended between our two questions.
+            read |= store().look_up_many([record.id for record in read.values() if record.is_ready])
+        return read | kept
 
     def facts(self, id: str) -> Facts:
         """What is known of it besides its state."""
@@ -78,11 +121,75 @@ class Results:
             root_id=row.root_id or row.id,
         )
 
-    def children(self, id: str) -> list[str]:
-        """The ids of the tasks that this one sent, the first one first."""
-        if "\x00" in id:
-            return []
-        return list(self.rows.filter(parent_id=id).order_by("created_at", "id").values_list("id", flat=True))
+    def children(self, ids: Sequence[str]) -> list[Child]:
+        """What these tasks sent, the first one first."""
+        found = [child for some in slices(reading.askable(ids)) for child in self._children(some)]
+        senders = self._senders_of({child.group for child in found if child.group is not None})
+        # The last step of a chain counts for a group, too, which somebody else has sent.
+        return [
+            child if senders.get(child.group or "") == child.parent else replace(child, group=None)
+            for child in found
+        ]
+
+    def _children(self, ids: Sequence[str]) -> list[Child]:
+        rows = self.rows.filter(parent_id__in=ids).order_by("created_at", "id")
+        return [
+            Child(parent=str(parent), id=id, group=group)
+            for parent, id, group in rows.values_list("parent_id", "id", "group_id")
+        ]
+
+    def _senders_of(self, ids: Collection[str]) -> dict[str, str | None]:
+        """Who sent these groups."""
+        found: dict[str, str | None] = {}
+        for some in slices(sorted(ids)):
+            found.update(self.groups.filter(id__in=some).values_list("id", "parent_id"))
+        return found
+
+    def members(self, group_ids: Iterable[str]) -> dict[str, list[str]]:
+        """The ids of the tasks of each of these groups, in its order."""
+        found: dict[str, list[str]] = {id: [] for id in group_ids}
+        for some in slices(reading.askable(found)):
+            rows = self.rows.filter(group_id__in=some).order_by("group_index", "created_at", "id")
+            for group, id in rows.values_list("group_id", "id"):
+                found[str(group)].append(id)
+        return found
+
+    def first_failure(self, group_id: str) -> Record | None:
+        """What the first of a group's tasks that failed has to say, if one did."""
+        failed = self.rows.members(group_id).filter(status__in=states.PROPAGATE_STATES)
+        found = failed.values_list("id", flat=True).first()
+        return None if found is None else self.look_up(found)
+
+    def progress(self, group_id: str) -> Progress | None:
+        """How far a group is, if it has a row."""
+        return self._progress(group_id, connections[self.alias])
+
+    def _progress(self, group_id: str, connection: BaseDatabaseWrapper) -> Progress | None:
+        # Where results are disabled the store says so, though the row would count on.
+        store().look_up_many([])
+        return reading.progress(connection, group_id)
+
+    # -- groups that were saved
+
+    def save_group(self, id: str, text: str) -> None:
+        """Keep a text in the group's row, or in one of its own: a group of a chain has none before its turn comes."""
+        if not self.groups.filter(id=id).update(saved=text):
+            now = clock.to_storage(clock.now())
+            made = {"saved": text, "total": 0, "pending": 0, "created_at": now, "finished_at": now}
+            self.groups.update_or_create(id=_saved_id(id), defaults={"saved": text}, create_defaults=made)
+
+    def unsave_group(self, id: str) -> None:
+        self.groups.filter(id=id).update(saved=None)
+        self.groups.filter(id=_saved_id(id)).delete()
+
+    def saved_group(self, id: str) -> SavedGroup:
+        """What was saved of a group, or else what its rows say."""
+        ids = reading.askable([id, _saved_id(id)])
+        rows = list(self.groups.filter(id__in=ids).values_list("id", "saved", "parent_id"))
+        text = next((saved for _, saved, _ in rows if saved is not None), None)
+        parent_id = next((parent for key, _, parent in rows if key == id), None)
+        members = self.members([id])[id] if text is None else []
+        return SavedGroup(text=text, parent_id=parent_id, members=members)
 
     # -- waiting
 
@@ -98,50 +205,68 @@ class Results:
 
         Raises `TimeoutError` after `timeout` seconds.
         """
-        ends = None if timeout is None else clock.monotonic() + timeout
-        record = self.look_up(id)
-        if record != Record(id=id):
-            on_change(record)
-        if record.is_ready:
-            return record
-        with (
-            self._outside_transactions(id) as connection,
-            contextlib.closing(watch(connection, ENDINGS)) as seen,
-        ):
-            while True:
-                before, record = record, self._look_up(id, connection)
-                if record != before:
-                    seen.found(True)
-                    on_change(record)
-                if record.is_ready:
-                    return record
-                left = None if ends is None else ends - clock.monotonic()
-                if left is not None and left <= 0:
-                    raise TimeoutError(f"Task {id} is {record.status} after {timeout} seconds; it goes on.")
-                _pause(seen, interval, left)
+        awaited = Awaited(
+            name=f"task {id}",
+            look=lambda connection: self._look_up([id], connection)[id],
+            rows=[self._row(id)],
+            late=lambda record: f"Task {id} is {record.status} after {timeout} seconds; it goes on.",
+        )
+        last = Record(id=id)
+        with contextlib.closing(looks(self.alias, awaited, timeout=timeout, interval=interval)) as seen:
+            while not last.is_ready:
+                before, last = last, next(seen)
+                if last != before:
+                    on_change(last)
+        return last
 
-    @contextlib.contextmanager
-    def _outside_transactions(self, id: str) -> Iterator[BaseDatabaseWrapper]:
-        """A connection that sees what others commit: this thread's, unless a transaction holds its view still."""
-        connection = connections[self.alias]
-        if not connection.in_atomic_block and connection.get_autocommit():
-            yield connection
-            return
-        if connection.vendor == "sqlite" and getattr(connection, "transaction_mode", None) in _LOCKING:
-            raise RuntimeError(
-                f"get() inside this transaction would wait for ever for task {id}: on SQLite no worker can write "
-                "before it ends. Call get() after the transaction.atomic() block."
-            )
-        other = connection.copy()
-        try:
-            if self.rows.filter(id=id).exists() and not _exists(other, id):
-                raise RuntimeError(
-                    f"Task {id} is sent when this transaction commits, so get() inside of it would wait for ever. "
-                    "Call get() after the transaction.atomic() block."
-                )
-            yield other
-        finally:
-            other.close()
+    def endings(
+        self,
+        ids: Sequence[str],
+        *,
+        timeout: float | None,
+        interval: float | None,
+        on_change: Callable[[Record], object] = lambda record: None,
+    ) -> Generator[Record]:
+        """The final record of each of these tasks, as they come; `on_change` as for `wait`.
+
+        Raises `TimeoutError` if not all have come after `timeout` seconds.
+        """
+        last = {id: Record(id=id) for id in ids}
+        awaited = Awaited(
+            name=f"{len(last)} tasks",
+            look=lambda connection: self._look_up(last, connection),
+            rows=(self.rows.filter(id__in=some) for some in slices(reading.askable(ids))),
+            late=lambda waiting: (
+                f"{len(waiting)} of {len(ids)} tasks have not ended after {timeout} seconds; they go on."
+            ),
+        )
+        with contextlib.closing(looks(self.alias, awaited, timeout=timeout, interval=interval)) as seen:
+            while last:
+                for record in next(seen).values():
+                    if record != last[record.id]:
+                        last[record.id] = record
+                        on_change(record)
+                    if record.is_ready:
+                        del last[record.id]
+                        yield record
+
+    def progresses(
+        self, group_id: str, *, timeout: float | None, interval: float | None
+    ) -> Generator[Progress | None]:
+        """How far a group is, now and each time there may be something new; `None` if it has no row.
+
+        Raises `TimeoutError` after `timeout` seconds.
+        """
+        awaited = Awaited(
+            name=f"group {group_id}",
+            look=lambda connection: self._progress(group_id, connection),
+            rows=[self.groups.filter(id=group_id)],
+            late=lambda progress: (
+                f"{progress.completed if progress else 0} of {progress.total if progress else 0} tasks of group "
+                f"{group_id} have ended after {timeout} seconds; the others go on."
+            ),
+        )
+        return looks(self.alias, awaited, timeout=timeout, interval=interval)
 
     # -- changing
 
@@ -154,25 +279,39 @@ class Results:
 
     def forget(self, id: str) -> None:
         """Remove what is kept of a finished task."""
-        if self._row(id).final().delete()[0] or not self._row(id).exists():
-            store().forget(id)
+        self.forget_many([id])
+
+    def forget_many(self, ids: Iterable[str]) -> None:
+        """Remove what is kept of those of these tasks that have finished."""
+        for some in slices(list(ids)):
+            rows = self.rows.filter(id__in=reading.askable(some))
+            kept = set() if rows.final().delete()[0] == len(some) else set(rows.values_list("id", flat=True))
+            store().forget_many([id for id in some if id not in kept])
+
+    def forget_groups(self, ids: Sequence[str]) -> None:
+        """Remove the rows of those of these groups that have finished, and what was saved of them."""
+        for some in slices(reading.askable([key for id in ids for key in (id, _saved_id(id))])):
+            self.groups.filter(id__in=some).exclude(finished_at=None).delete()
 
     def revoke(self, id: str, *, terminate: bool = False) -> bool:
         """End a task that has not begun. False if it has; then `terminate` asks whoever runs it to stop it."""
-        ending = Record(
-            id=id,
-            status=states.REVOKED,
-            text=write_error(TaskRevokedError("revoked")),
-            finished_at=clock.now(),
-        )
+        return self.revoke_many([id], terminate=terminate) == 1
+
+    def revoke_many(self, ids: Iterable[str], *, terminate: bool = False) -> int:
+        """End those of these tasks that have not begun, and say how many these were. For the others see `revoke`."""
+        return sum(self._revoke(some, terminate) for some in slices(reading.askable(ids)))
+
+    def _revoke(self, ids: Sequence[str], terminate: bool) -> int:
+        text, now = write_error(TaskRevokedError("revoked")), clock.now()
         with transaction.atomic(using=self.alias, savepoint=False):
-            revoked = self._row(id).revoke([id], ending.text or "") == 1
+            revoked = self.rows.lock_waiting(ids)
             if revoked:
-                put([ending])
+                self.rows.revoke(revoked, text)
+                put([Record(id=id, status=states.REVOKED, text=text, finished_at=now) for id in revoked])
                 announce(connections[self.alias], ENDINGS)
-            elif terminate:
-                self.rows.ask_to_terminate([id])
-        return revoked
+            if terminate and len(revoked) < len(ids):
+                self.rows.ask_to_terminate(set(ids).difference(revoked))
+        return len(revoked)
 
     def abort(self, id: str) -> bool:
         """Ask the body of a task that has not ended to stop. False if there is none."""
@@ -185,34 +324,9 @@ class Results:
         return self._row(id).filter(aborted=True).exists()
 
 
-#: Transactions of SQLite that lock the database from their beginning.
-_LOCKING = ("IMMEDIATE", "EXCLUSIVE")
-#: Seconds after which a waiter looks by itself: a notice may be lost.
-_LOOK_ANYWAY = 1.0
-_FIELDS = ("status", "result", "traceback", "finished_at", "aborted")
-
-
-def _read(connection: BaseDatabaseWrapper, id: str) -> Record:
-    """The record as `connection` sees the row; it may be one that has no alias."""
-    if "\x00" in id:
-        return Record(id=id)
-    query = TaskResult.objects.filter(id=id).values_list(*_FIELDS).query
-    found = list(query.get_compiler(connection=connection).results_iter(tuple_expected=True))
-    if not found:
-        return Record(id=id)
-    status, text, traceback, finished_at, aborted = found[0]
-    return Record(
-        id=id,
-        status=states.ABORTED if aborted and status not in states.FINAL_STATES else status,
-        text=text,
-        traceback=traceback,
-        finished_at=finished_at and clock.from_storage(finished_at),
-    )
-
-
-def _exists(connection: BaseDatabaseWrapper, id: str) -> bool:
-    query = TaskResult.objects.filter(id=id).values_list("id").query
-    return bool(list(query.get_compiler(connection=connection).results_iter(tuple_expected=True)))
+def _saved_id(id: str) -> str:
+    """The key of a row that has nothing but what was saved. Ids may be as long as the column."""
+    return f"saved.{hashlib.sha256(id.encode(errors='surrogatepass')).hexdigest()}"
 
 
 def _order(row: TaskResult) -> TaskMessage | None:
@@ -221,13 +335,3 @@ def _order(row: TaskResult) -> TaskMessage | None:
         envelope = Envelope.from_text(row.message)
         return decode(envelope, queue=row.queue, accept=conf.current().ACCEPT_CONTENT)
     return None
-
-
-def _pause(seen: Watch, interval: float | None, left: float | None) -> None:
-    """Until something ended somewhere, or it is time to look anyway."""
-    wanted = _LOOK_ANYWAY if interval is None else interval
-    seconds = wanted if left is None else min(wanted, left)
-    if interval is None:
-        seen.wait(seconds)
-    else:
-        readable([], seconds)

@@ -19,9 +19,16 @@ class DisabledStore(ResultStore):
         """Nowhere."""
 
     def look_up(self, id: str) -> Record | None:
-        raise ResultsDisabled(
-            "Results are disabled here. To ask for them set DJANGO_TASKS['RESULT_STORE'] to 'database' or 'cache'."
-        )
+        raise _refusal()
+
+    def look_up_many(self, ids: Sequence[str]) -> dict[str, Record]:
+        raise _refusal()
 
     def forget(self, id: str) -> None:
         """There is nothing."""
+
+
+def _refusal() -> ResultsDisabled:
+    return ResultsDisabled(
+        "Results are disabled here. To ask for them set DJANGO_TASKS['RESULT_STORE'] to 'database' or 'cache'."
+    )

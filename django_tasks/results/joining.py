@@ -31,9 +31,14 @@ def allow_join_result() -> contextlib.AbstractContextManager[None]:
     return _joining(False)
 
 
+def is_inside_task() -> bool:
+    """Is this a task's body, where waiting is refused?"""
+    return _forbidden.get()
+
+
 def refuse_to_join(id: str) -> None:
     """Raises `RuntimeError` inside a task's body."""
-    if _forbidden.get():
+    if is_inside_task():
         raise RuntimeError(
             f"Never call result.get() within a task! Task {id} is not ready, and this one would hold its place in the "
             "worker while it waits. Let the other task do what follows, or send a third one; if there are workers to "

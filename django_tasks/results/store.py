@@ -38,6 +38,21 @@ class Record:
     def is_ready(self) -> bool:
         return self.status in states.FINAL_STATES
 
+    @property
+    def failed(self) -> bool:
+        """Does `get` raise what it has?"""
+        return self.status in states.PROPAGATE_STATES
+
+    def to_body(self) -> dict[str, Any]:
+        """What an `on_message` is called with."""
+        return {
+            "task_id": self.id,
+            "status": self.status,
+            "result": self.result,
+            "traceback": self.traceback,
+            "date_done": self.finished_at,
+        }
+
     def to_dict(self) -> dict[str, str | None]:
         """As plain text values, for a store to keep in its own way."""
         return {
@@ -98,6 +113,17 @@ class ResultStore(ABC):
     def forget(self, id: str) -> None:
         """Keep nothing of this task any more."""
 
+    # A store that is asked over a network does better to ask once for many:
+
+    def look_up_many(self, ids: Sequence[str]) -> dict[str, Record]:
+        """What was put for those of these tasks of which something is kept."""
+        found = ((id, self.look_up(id)) for id in ids)
+        return {id: record for id, record in found if record is not None}
+
+    def forget_many(self, ids: Sequence[str]) -> None:
+        for id in ids:
+            self.forget(id)
+
 
 class DatabaseStore(ResultStore):
     """`RESULT_STORE = "database"`, the default: nothing but the rows."""
@@ -109,6 +135,9 @@ class DatabaseStore(ResultStore):
 
     def look_up(self, id: str) -> Record | None:
         return None
+
+    def look_up_many(self, ids: Sequence[str]) -> dict[str, Record]:
+        return {}
 
     def forget(self, id: str) -> None:
         """The row is forgotten by those who ask us to."""

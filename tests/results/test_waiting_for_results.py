@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django_tasks import AsyncResult
 from django_tasks.exceptions import TaskRevokedError, TimeoutError
 from django_tasks.models.watch import Watch
-from django_tasks.results import database
+from django_tasks.results import waiting as module
 from tests.threads import Errand
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -43,7 +43,7 @@ class Sleeper:
 
 @pytest.fixture
 def sleeper(monkeypatch: pytest.MonkeyPatch) -> Sleeper:
-    monkeypatch.setattr(database, "_LOOK_ANYWAY", 60.0)
+    monkeypatch.setattr(module, "_LOOK_ANYWAY", 60.0)
     return Sleeper(monkeypatch)
 
 
@@ -121,12 +121,12 @@ def test_with_an_interval_the_store_is_asked_that_often(send: Send) -> None:
 
 def test_an_interval_longer_than_ours_is_respected(send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
-    monkeypatch.setattr(database, "readable", lambda fds, seconds: slept.append(seconds))
+    monkeypatch.setattr(module, "readable", lambda fds, seconds: slept.append(seconds))
     id = send()
 
     with pytest.raises(TimeoutError):
         get(id, timeout=0.001, interval=30)
-    database._pause(Watch(connection, "t"), 30, None)
+    module._pause(Watch(connection, "t"), 30, None)
 
     assert slept[-1] == 30
 
@@ -255,7 +255,7 @@ def test_no_connection_is_left_open_by_waiting_in_a_transaction(
         return copies[-1]
 
     monkeypatch.setattr(BaseDatabaseWrapper, "copy", noted)
-    monkeypatch.setattr(database, "_LOCKING", ())
+    monkeypatch.setattr(module, "_LOCKING", ())
 
     with transaction.atomic(), pytest.raises(TimeoutError):
         get(id, timeout=0.05)

@@ -8,6 +8,8 @@ from django_tasks import (
     AbortableAsyncResult,
     AbortableTask,
     AsyncResult,
+    GroupResult,
+    ResultSet,
     Task,
     allow_join_result,
     app,
@@ -15,6 +17,7 @@ from django_tasks import (
     current_task,
     delay_on_commit,
     get_task_logger,
+    result_from_tuple,
     shared_task,
     task,
 )
@@ -136,7 +139,7 @@ Thumbnail().delay(5)  # error: arg-type
 
 def bare(result: AsyncResult) -> None:
     assert_type(result.get(), Any)
-    assert_type(result.children, list[AsyncResult[Any]])
+    assert_type(result.children, list[AsyncResult[Any] | GroupResult])
 
 
 def whatever(one: Task, result: AsyncResult[int]) -> None:
@@ -246,10 +249,23 @@ resize.delay("cat.png", "wide")  # error: arg-type
 def ask(result: AsyncResult[int], bare: AsyncResult) -> AsyncResult:
     assert_type(result.get(propagate=False, interval=0.5, on_message=print), int)
     assert_type(result.state, str)
-    assert_type(result.parent, AsyncResult[Any] | None)
+    assert_type(result.parent, AsyncResult[Any] | GroupResult | None)
     assert_type(result.revoke(terminate=True), bool)
     assert_type(app.control.revoke([result.id]), int)
     with allow_join_result():
         assert_type(bare.get(), Any)
     result.get(timeout="soon")  # error: arg-type
     return result
+
+
+def ask_many(group: GroupResult, several: ResultSet, one: AsyncResult[int]) -> None:
+    assert_type(group.get(timeout=5, propagate=False), list[Any])
+    assert_type(group.join(interval=0.5), list[Any])
+    assert_type(group.completed_count(), int)
+    assert_type(group[0], AsyncResult[Any] | GroupResult)
+    assert_type(GroupResult.restore("id"), GroupResult | None)
+    assert_type(app.GroupResult("id", [one]).parent, AsyncResult[Any] | GroupResult | None)
+    assert_type(AsyncResult[int]("id", parent=group).get(follow_parents=False), int)
+    assert_type(result_from_tuple(one.as_tuple()), AsyncResult[Any] | GroupResult)
+    several.add(one)
+    several.get(timeout="soon")  # error: arg-type
