@@ -34,6 +34,7 @@ from django_tasks.message.task_id import new_task_id
 from django_tasks.models import TaskResult
 from django_tasks.results.async_result import AsyncResult
 from django_tasks.results.handler import store as current_store
+from django_tasks.results.result_set import ResultSet
 
 if TYPE_CHECKING:
     Base = TransactionTestCase
@@ -135,6 +136,19 @@ class ResultStoreConformance(Base):
         found = [AsyncResult[Any](request.message.id).get(timeout=PATIENCE) for request in requests]
         self.assertEqual(found, list(range(60)))
 
+    def test_many_are_looked_up_at_once(self) -> None:
+        handles = [self.ended(number) for number in range(20)]
+        waiting, unknown = AsyncResult[Any](self.sent().id), AsyncResult[Any]("nobody's NUL \x00")
+
+        kept = current_store().look_up_many([handle.id for handle in (*handles, waiting, unknown)])
+        several = ResultSet([*handles, waiting, unknown])
+
+        for handle in handles:
+            self.assertEqual(kept.get(handle.id), current_store().look_up(handle.id))
+        self.assertNotIn(waiting.id, kept)
+        self.assertEqual((several.completed_count(), several.ready(), several.failed()), (20, False, False))
+        self.assertEqual(ResultSet(handles).get(timeout=PATIENCE), list(range(20)))
+
     # -- when
 
     def test_an_end_is_seen_by_another_thread_that_waits_for_it(self) -> None:
@@ -182,6 +196,15 @@ class ResultStoreConformance(Base):
 
         self.assertEqual((handle.state, handle.result), ("PENDING", None))
         self.assertIsNone(current_store().look_up(handle.id))
+        self.assertEqual(kept.get(timeout=PATIENCE), "kept")
+
+    def test_many_are_forgotten_at_once(self) -> None:
+        handles, kept = [self.ended(number) for number in range(5)], self.ended("kept")
+
+        ResultSet(handles).forget()
+
+        self.assertEqual([handle.state for handle in handles], ["PENDING"] * 5)
+        self.assertEqual(current_store().look_up_many([handle.id for handle in handles]), {})
         self.assertEqual(kept.get(timeout=PATIENCE), "kept")
 
     def test_forgetting_what_is_unknown_is_no_error(self) -> None:

@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 from django.db import connections, transaction
 
-from django_tasks import clock
+from django_tasks import AsyncResult, GroupResult, clock
 from django_tasks.message.errors import write_error
 from django_tasks.message.serialization import dumps
-from django_tasks.models import TaskResult
+from django_tasks.models import TaskGroup, TaskResult
 from django_tasks.models.result import Change
 from django_tasks.models.watch import ENDINGS, announce
 
 Send = Callable[..., str]
+SendGroup = Callable[..., GroupResult]
 
 
 @pytest.fixture
@@ -38,6 +39,34 @@ def send() -> Send:
     return send
 
 
+@pytest.fixture
+def send_group() -> SendGroup:
+    """Makes the rows of a group whose tasks wait, and answers the handle that its sender has."""
+    numbers = itertools.count()
+
+    def send_group(size: int, **fields: Any) -> GroupResult:
+        id, now = f"group-{next(numbers)}", clock.to_storage(clock.now())
+        TaskGroup.objects.insert(
+            [TaskGroup(**{"id": id, "total": size, "pending": size, "created_at": now} | fields)]
+        )
+        rows = [
+            TaskResult(
+                id=f"{id}-{index}",
+                task="tests.task",
+                queue="default",
+                message="{}",
+                group_id=id,
+                group_index=index,
+                created_at=now,
+            )
+            for index in range(size)
+        ]
+        TaskResult.objects.insert(rows)
+        return GroupResult(id, [AsyncResult(row.id) for row in rows])
+
+    return send_group
+
+
 def end(
     id: str, value: object = None, *, status: str = "SUCCESS", error: BaseException | None = None
 ) -> None:
@@ -53,6 +82,9 @@ def end(
     with transaction.atomic():
         TaskResult.objects.claim([id], "worker")
         assert TaskResult.objects.record([change], "worker") == {id}
+        group = TaskResult.objects.get(id=id).group_id
+        if group is not None:
+            TaskGroup.objects.tally({group: (1, int(change.status != "SUCCESS"))})
         announce(connections["default"], ENDINGS)
 
 
