@@ -36,8 +36,11 @@ def main() -> None:
     for database in arguments.databases or ["sqlite", *SERVERS]:
         with tempfile.TemporaryDirectory() as folder:
             url = SERVERS.get(database, f"sqlite:///{folder}/bench.sqlite3")
-            rounds = [_round(url, arguments.tasks) for _ in range(arguments.rounds)]
-        _show(database, rounds)
+            rounds = [
+                fresh_round("benchmarks.run", url, "--tasks", str(arguments.tasks))
+                for _ in range(arguments.rounds)
+            ]
+        show(database, rounds)
 
 
 def _arguments() -> argparse.Namespace:
@@ -49,10 +52,10 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _round(url: str, tasks: int) -> dict[str, float]:
+def fresh_round(module: str, url: str, *arguments: str) -> dict[str, float]:
     """One round in a fresh process, on fresh tables."""
     ended = subprocess.run(
-        [sys.executable, "-m", "benchmarks.run", "--inside", "--tasks", str(tasks)],
+        [sys.executable, "-m", module, "--inside", *arguments],
         cwd=ROOT,
         env={**os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "benchmarks.project.settings"},
         stdout=subprocess.PIPE,
@@ -62,7 +65,7 @@ def _round(url: str, tasks: int) -> dict[str, float]:
     return {name: float(value) for name, value in (line.split("\t") for line in ended.stdout.splitlines())}
 
 
-def _show(database: str, rounds: list[dict[str, float]]) -> None:
+def show(database: str, rounds: list[dict[str, float]]) -> None:
     print(f"\n{database}, {len(rounds)} rounds: median [min-max]")
     for name in rounds[0]:
         values = [found[name] for found in rounds]
@@ -76,13 +79,13 @@ def _measure(tasks: int) -> None:
     import django
 
     django.setup()
-    _make_database()
+    make_database()
     _sending(tasks)
     _draining(tasks)
     _latency(samples=200)
 
 
-def _make_database() -> None:
+def make_database() -> None:
     from django.core.management import call_command
     from django.db import connection
 
@@ -103,7 +106,7 @@ def _make_database() -> None:
     call_command("migrate", verbosity=0, run_syncdb=True)
 
 
-def _say(name: str, value: float) -> None:
+def say(name: str, value: float) -> None:
     print(f"{name}\t{value}", flush=True)
 
 
@@ -131,15 +134,15 @@ def _sending(tasks: int) -> None:
 
     few = 1_000
     raw(-1), add.delay(-1, 1)  # connections open, code warm
-    _say("two ORM inserts in a transaction /s", _rate(few, lambda: [raw(n) for n in range(few)]))
-    _say("delay() one by one /s", _rate(few, lambda: [add.delay(n, 1) for n in range(few)]))
-    _say("delay() in one transaction /s", _rate(few, lambda: together(lambda n: add.delay(n, 1))))
+    say("two ORM inserts in a transaction /s", _rate(few, lambda: [raw(n) for n in range(few)]))
+    say("delay() one by one /s", _rate(few, lambda: [add.delay(n, 1) for n in range(few)]))
+    say("delay() in one transaction /s", _rate(few, lambda: together(lambda n: add.delay(n, 1))))
     rows = [Row(id=f"c{number}", text="x" * 900) for number in range(2 * tasks)]
-    _say("two rows by bulk_create /s", _rate(tasks, lambda: Row.objects.bulk_create(rows, batch_size=500)))
-    _say("bulk() /s", _rate(tasks, lambda: add.bulk([(number, 1) for number in range(tasks)])))
+    say("two rows by bulk_create /s", _rate(tasks, lambda: Row.objects.bulk_create(rows, batch_size=500)))
+    say("bulk() /s", _rate(tasks, lambda: add.bulk([(number, 1) for number in range(tasks)])))
 
 
-def _worker(*arguments: str) -> subprocess.Popen[bytes]:
+def start_worker(*arguments: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "django", "runworker", "--processes=2", "--loglevel=error", *arguments]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
 
@@ -151,7 +154,7 @@ def _draining(tasks: int) -> None:
     from django_tasks.models import TaskResult
 
     waiting = TaskResult.objects.waiting().count()
-    worker = _worker("--burst")
+    worker = start_worker("--burst")
     _, status, used = os.wait4(worker.pid, 0)
     if status:
         raise SystemExit(f"the worker ended with {status}")
@@ -159,24 +162,22 @@ def _draining(tasks: int) -> None:
     done = TaskResult.objects.filter(status="SUCCESS").count()
     if done != waiting:
         raise SystemExit(f"{done} of {waiting} tasks succeeded")
-    _say("drain, tracked, 2 processes /s", done / (span["last"] - span["first"]).total_seconds())
-    _say(
-        "worker CPU per task, all processes, boot included, µs", 1e6 * (used.ru_utime + used.ru_stime) / done
-    )
+    say("drain, tracked, 2 processes /s", done / (span["last"] - span["first"]).total_seconds())
+    say("worker CPU per task, all processes, boot included, µs", 1e6 * (used.ru_utime + used.ru_stime) / done)
 
 
 def _latency(samples: int) -> None:
     from benchmarks.project.tasks import arrive
 
-    worker = _worker()
+    worker = start_worker()
     try:
         arrive.delay().get(timeout=30)
         spans = sorted(_one_latency(arrive) for _ in range(samples))
     finally:
         worker.send_signal(signal.SIGTERM)
         worker.wait()
-    _say("latency p50, idle worker, ms", 1e3 * spans[len(spans) // 2])
-    _say("latency p95, idle worker, ms", 1e3 * spans[int(len(spans) * 0.95)])
+    say("latency p50, idle worker, ms", 1e3 * spans[len(spans) // 2])
+    say("latency p95, idle worker, ms", 1e3 * spans[int(len(spans) * 0.95)])
 
 
 def _one_latency(arrive: Any) -> float:

@@ -69,6 +69,10 @@ class Ignore(TaskPredicate):
     """The body has seen to the state itself: record nothing."""
 
 
+class Replaced(Ignore):
+    """The body had a workflow take its place, which will end under its id (`Task.replace`)."""
+
+
 class Reject(TaskPredicate):
     """Put the task back into its queue (`requeue=True`), or end it as a failure with `reason`."""
 
@@ -119,6 +123,10 @@ class TaskRevokedError(TasksError):
 
 class WorkerLostError(TasksError):
     """The process that ran the task died."""
+
+
+class ChordError(TasksError):
+    """A task of a chord's header did not end in success, so its body is not run."""
 
 
 class UrlRefused(TasksError, ValueError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from threading import Timer
 from typing import Any
@@ -16,9 +16,10 @@ from django.http.request import validate_host
 from django.utils.encoding import iri_to_uri
 
 from . import clock, conf
+from .canvas.signature import taken
 from .definition.decorators import task
 from .exceptions import InvalidResponseError, RemoteExecuteError, UnknownStatusError, UrlRefused
-from .execution import mails, report
+from .execution import ledger, mails, report
 from .results import retention
 
 
@@ -42,6 +43,35 @@ def backend_cleanup() -> None:
 def tell_of_failure(task_id: str) -> None:
     """Call the handlers of a task whose process was killed."""
     report.tell_of_failure(task_id)
+
+
+@task(name=ledger.CALL_ERRBACKS, ignore_result=True, acks_late=True)
+def call_errbacks(task_id: str) -> None:
+    """Call the error callbacks of a task that never ran: the body of a chord whose header failed."""
+    report.call_errbacks(task_id)
+
+
+# What workflows are made of, under Celery's names: so they travel in its messages.
+
+
+@task(name="celery.accumulate")
+def accumulate(*args: Any, index: int | None = None) -> Any:
+    """The list of results for which a group stands that is a step of a workflow."""
+    return args if index is None else args[index]
+
+
+@task(name="celery.map")
+def map_(task: Mapping[str, Any], it: Iterable[Any]) -> list[Any]:
+    """Call a task with each item, one after the other, in one run."""
+    call = taken(task).type
+    return [call(item) for item in it]
+
+
+@task(name="celery.starmap")
+def starmap(task: Mapping[str, Any], it: Iterable[Sequence[Any]]) -> list[Any]:
+    """Call a task with the arguments in each item, one after the other, in one run."""
+    call = taken(task).type
+    return [call(*arguments) for arguments in it]
 
 
 @task(

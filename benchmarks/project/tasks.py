@@ -14,3 +14,8 @@ def add(x: int, y: int) -> int:
 def arrive() -> float:
     """When the first line of the body was reached."""
     return time.time()
+
+
+@task
+def count(numbers: list[int]) -> int:
+    return len(numbers)

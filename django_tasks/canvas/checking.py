@@ -41,14 +41,14 @@ def check(sig: Signature) -> None:
 
 
 def check_header(found: chord) -> None:
-    """The body wants the result of each member."""
+    """The body wants the result of each member. A task that ignores its results as a rule keeps this one."""
     found.body_or_refuse()
     for member in found.tasks:
         for last in _ends(member):
-            if _ignores_result(last):
+            if last.options.get("ignore_result"):
                 raise ValueError(
-                    f"{last.task} is in the header of a chord and ignores its result, which the body waits for. "
-                    f"Leave out ignore_result, or send it with .set(ignore_result=False)."
+                    f"{last.task} is in the header of a chord and is to ignore its result, which the body waits for. "
+                    "Leave out ignore_result. (Where only its task says so, it is tracked all the same.)"
                 )
 
 
@@ -65,13 +65,6 @@ def _ends(sig: Signature) -> Iterator[Signature]:
             yield from _ends(sig.body_or_refuse())
         case _:
             yield sig
-
-
-def _ignores_result(sig: Signature) -> bool:
-    said = sig.options.get("ignore_result")
-    if said is None and sig.task in registry.tasks:
-        said = sig.type.ignore_result
-    return bool(conf.current().TASK_IGNORE_RESULT if said is None else said)
 
 
 def check_name(found: Signature) -> None:

@@ -25,7 +25,7 @@ class Context:
     `get(name)` and attribute access also find the headers that the sender added.
     """
 
-    __slots__ = ("_delivery_info", "_message", "_report", "_retry", "hostname", "is_eager")
+    __slots__ = ("_delivery_info", "_message", "_report", "_retry", "hostname", "is_eager", "owner")
 
     _message: TaskMessage
     _delivery_info: Mapping[str, Any] | None
@@ -37,6 +37,8 @@ class Context:
     hostname: str | None
     #: Whether it runs in the process that sent it.
     is_eager: bool
+    #: Whose the row is, as it says; empty where there is none.
+    owner: str
 
     @classmethod
     def of(
@@ -46,6 +48,7 @@ class Context:
         hostname: str | None = None,
         delivery_info: Mapping[str, Any] | None = None,
         is_eager: bool = False,
+        owner: str = "",
         report: Callable[[str, str], object] | None = None,
     ) -> Context:
         """The context of the run that `message` asks for."""
@@ -56,6 +59,7 @@ class Context:
         context._retry = None
         context.hostname = hostname
         context.is_eager = is_eager
+        context.owner = owner
         return context
 
     @property
@@ -106,6 +110,11 @@ class Context:
     taskset = group
 
     @property
+    def group_index(self) -> int | None:
+        """Its place in the group."""
+        return self._message.group_index
+
+    @property
     def chord(self) -> Mapping[str, Any] | None:
         return self._message.chord
 
@@ -147,6 +156,11 @@ class Context:
     def headers(self) -> Mapping[str, Any] | None:
         """What the sender added of its own."""
         return self._message.headers or None
+
+    @property
+    def replaced_task_nesting(self) -> int:
+        """How many tasks it has taken the place of, one after the other."""
+        return self._message.replaced_task_nesting
 
     @property
     def shadow(self) -> str | None:

@@ -96,6 +96,10 @@ class TaskOptions:
     )
 
 
+#: A signature, or several.
+Links = Mapping[str, Any] | list[Any] | tuple[Any, ...]
+
+
 class CallOptions(TypedDict, total=False):
     """Keywords of `apply_async` and its like. `None`: as the task says, or else the setting."""
 
@@ -115,6 +119,14 @@ class CallOptions(TypedDict, total=False):
     ignore_result: Annotated[bool | None, "Nothing is stored of this one."]
     time_limit: Annotated[float | None, "Seconds after which its process is killed."]
     soft_time_limit: Annotated[float | None, "Seconds after which SoftTimeLimitExceeded is raised in it."]
+    link: Annotated[
+        Links | None,
+        "Signatures that are called with its result once it has succeeded.",
+    ]
+    link_error: Annotated[
+        Links | None,
+        "Signatures that are called once it has failed: with its id, or with request, exception and traceback.",
+    ]
     reply_to: Annotated[str | None, "Where a sender of another system waits for the answer."]
 
 
@@ -129,7 +141,7 @@ TASK_OPTIONS_TO_COME = frozenset(
 #: The same for one call.
 CALL_OPTIONS_TO_COME = frozenset(
     (
-        *("link", "link_error", "group_id", "add_to_parent"),
+        "add_to_parent",
         *("retry", "retry_policy"),
         *("connection", "producer", "publisher"),
         *("compression", "exchange", "routing_key", "mandatory", "immediate"),
@@ -173,6 +185,8 @@ def _kind(hint: Any) -> Kind:
         items = _ITEMS[typing.get_args(hint)[0]]
         return Kind((tuple,), f"a list or tuple of {items}", items)
     classes = tuple(typing.get_origin(option) or option for option in options)
+    if set(typing.get_args(Links)) <= set(options):
+        return Kind(classes, "a signature or a list of signatures")
     return Kind(classes, " or ".join(_WORDS[cls] for cls in classes if cls is not types.NoneType))
 
 
@@ -251,6 +265,8 @@ def check_call(given: Mapping[str, Any]) -> None:
                 "Arguments for the task itself go into args=(...) and kwargs={...}."
             )
         fitting(value, CALL_KINDS[name], name, "apply_async")
+    for name in ("link", "link_error"):
+        check_links(given.get(name), name)
     for name in ("task_id", "shadow", "reply_to"):
         check_text(given.get(name), name, "apply_async")
     check_priority(given.get("priority"), "apply_async")
@@ -268,7 +284,7 @@ def fitting(value: Any, kind: Kind, name: str, where: str) -> Any:
     fits = isinstance(value, (*kind.classes, int) if float in kind.classes else kind.classes)
     if isinstance(value, bool) and not kind.items:
         fits = bool in kind.classes
-    elif tuple in kind.classes and isinstance(value, list | tuple | set | frozenset):
+    elif kind.items and isinstance(value, list | tuple | set | frozenset):
         fits, value = all(_is_item(item, kind) for item in value), tuple(value)
     elif kind.items == "exception classes" and value in (None, False):
         fits, value = True, ()  # an old way to say: none (FEATURES D-AUTOFALSE)
@@ -281,6 +297,14 @@ def _is_item(item: object, kind: Kind) -> bool:
     if isinstance(item, str):
         return kind.items == "strings" or (kind.items != "exception classes" and "." in item.strip("."))
     return kind.items != "strings" and isinstance(item, type) and issubclass(item, BaseException)
+
+
+def check_links(links: Links | None, name: str) -> None:
+    """Raises `TypeError` for what is no signature."""
+    for link in [links] if isinstance(links, Mapping) else links or ():
+        if not (isinstance(link, Mapping) and isinstance(link.get("task"), str)):
+            shown = saferepr(link, most=80)
+            raise TypeError(f"apply_async: {name} must be a signature, not {shown}. Write task.s(...).")
 
 
 def check_text(text: str | None, name: str, where: str) -> None:

@@ -9,19 +9,20 @@ from __future__ import annotations
 import datetime as dt
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, cast
 
-from django_tasks import clock, conf
+from django_tasks import clock, conf, registry
 from django_tasks.brokers import queues
+from django_tasks.exceptions import NotRegistered
 from django_tasks.handlers import later
 from django_tasks.message.message import TaskMessage
 from django_tasks.message.protocol2 import RESERVED
 from django_tasks.message.saferepr import MASK, is_secret, saferepr
 from django_tasks.message.task_id import new_task_id
 
-from .options import CallOptions, TaskOptions, check_call, check_limits
+from .options import CALL_KINDS, CallOptions, TaskOptions, check_call, check_limits
 from .request import sender
 
 # Both need models; the public API is importable before there are any.
@@ -63,6 +64,8 @@ class Order:
                 "headers": _headers(options.get("headers")),
                 "shadow": options.get("shadow"),
                 "reply_to": options.get("reply_to") or "",
+                "callbacks": _links(options.get("link")),
+                "errbacks": _links(options.get("link_error")),
             }
 
     def message(
@@ -92,6 +95,45 @@ def _masked(args: tuple[Any, ...], secret: frozenset[int]) -> tuple[Any, ...]:
     return tuple(MASK if place in secret else arg for place, arg in enumerate(args)) if secret else args
 
 
+def message_of(
+    name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], options: Mapping[str, Any]
+) -> TaskMessage:
+    """The message of a task in a workflow. Of its options those of a call are taken; the others say where it stands."""
+    said = _said(name)
+    names = () if isinstance(said, Unknown) else said._arguments.names
+    return Order(name, said, _of_a_call(options)).message(args, kwargs, names=names)
+
+
+def checked_message_of(
+    name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], options: Mapping[str, Any]
+) -> TaskMessage:
+    """The same; arguments that the task cannot take raise `TypeError`."""
+    said = _said(name)
+    if said.typing and not isinstance(said, Unknown):
+        said._arguments.check(args, kwargs, task=name)
+    return message_of(name, args, kwargs, options)
+
+
+def ignores(name: str, options: Mapping[str, Any]) -> bool:
+    """Is nothing stored of a task that is called with these options?"""
+    return _ignore_result(name, _said(name), _of_a_call(options), conf.current().TASK_IGNORE_RESULT)
+
+
+def _said(name: str) -> Any:
+    try:
+        return registry.find(name)
+    except NotRegistered:
+        return Unknown()
+
+
+class Unknown(TaskOptions):
+    """What is known of a task that another program has: nothing."""
+
+
+def _of_a_call(options: Mapping[str, Any]) -> Any:
+    return {name: value for name, value in options.items() if name in CALL_KINDS}
+
+
 def changes(options: CallOptions) -> dict[str, Any]:
     """The fields of a message that these options of a call set; what they leave open is not among them."""
     check_call(options)
@@ -102,6 +144,9 @@ def changes(options: CallOptions) -> dict[str, Any]:
         found["expires"] = _moment(options.get("expires"), "expires")
     if options.get("headers") is not None:
         found["headers"] = _headers(options.get("headers"))
+    for option, field in (("link", "callbacks"), ("link_error", "errbacks")):
+        if (links := cast("Any", options).get(option)) is not None:
+            found[field] = _links(links)
     for name in (
         "priority",
         "serializer",
@@ -191,6 +236,14 @@ def _headers(headers: Mapping[Any, Any] | None) -> Mapping[str, Any]:
             f"headers cannot have {', '.join(taken)}: the protocol uses them. Choose other names."
         )
     return dict(headers)
+
+
+def _links(
+    links: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None,
+) -> tuple[Mapping[str, Any], ...] | None:
+    if not links:
+        return None
+    return (links,) if isinstance(links, Mapping) else tuple(links)
 
 
 @cache

@@ -20,7 +20,7 @@ from django_tasks.exceptions import Retry
 from django_tasks.message.message import TaskMessage
 from django_tasks.results import async_result
 
-from . import order, progress, retry
+from . import order, progress, retry, workflow
 from .arguments import Arguments
 from .einfo import ExceptionInfo
 from .logger import TaskLogger
@@ -339,6 +339,24 @@ class Task(TaskOptions, Generic[P, R], metaclass=TaskType):
     def chunks(self, it: Iterable[Any], n: int) -> maps.chunks:
         """The signature of a group in which each task does `n` of the items, as in `starmap`."""
         return maps.chunks(self, it, n)
+
+    def replace(self, sig: signatures.Signature) -> Any:
+        """Have a workflow take the place of this task: it ends under this id, and what follows this task follows it.
+
+            return self.replace(fetch.s(url) | parse.s())
+
+        Called in the body, of which nothing after it is run: raises `Replaced` in a worker. Where the task is run
+        eagerly or called like a function, runs the workflow here and returns its result.
+        """
+        return workflow.replace(self, sig)
+
+    def add_to_chord(self, sig: signatures.Signature, lazy: bool = False) -> Any:
+        """Add a task to the chord whose header this one is in: the body waits for it, too, and has its result last.
+
+        Sends it and returns the handle; with `lazy` returns the signature, which must then be sent with `delay()`.
+        Raises `ValueError` if this task is in no header.
+        """
+        return workflow.add_to_chord(self.request, sig, lazy)
 
     def update_state(self, task_id: str | None = None, state: str | None = None, meta: Any = None) -> None:
         """Show a state of your own for the task while it runs, and what goes with it.

@@ -14,7 +14,7 @@ from django.db import transaction
 from django_tasks import conf
 
 from . import news
-from .outcome import Outcome, Request
+from .outcome import Outcome, Request, Settled
 from .settlement import settle
 
 
@@ -35,6 +35,8 @@ def in_one_transaction(call: Callable[[], Outcome], request: Request) -> Outcome
             # The first of those that are called on commit, so that it tells whether one of them failed or the commit.
             transaction.on_commit(lambda: committed.append(True), using=using)
             outcome = call()
+            if isinstance(outcome, Settled):
+                return outcome
             if request.owner and not settle([outcome], request.owner):
                 raise ClaimLost
     except BaseException as error:

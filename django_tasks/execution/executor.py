@@ -10,7 +10,7 @@ from typing import Any
 from asgiref.sync import async_to_sync
 
 from django_tasks import registry
-from django_tasks.definition.request import Context, running
+from django_tasks.definition.request import running
 from django_tasks.definition.task import Task
 from django_tasks.results.joining import no_join_result
 
@@ -36,9 +36,7 @@ def execute(
         _refuse_own_loop(task)
         return async_to_sync(execute_async)(request, is_eager=is_eager, limit=limit, report=report)
     run = Run(request, task, report)
-    context = Context.of(
-        request.message, hostname=request.worker, is_eager=is_eager, report=report and run.report
-    )
+    context = run.context(is_eager=is_eager)
     # Run where it is sent, the task shares its caller's connections, transaction and all.
     with (
         nullcontext() if is_eager else fresh_connections(),
@@ -61,9 +59,7 @@ async def execute_async(
     """`execute` for a task whose body is a coroutine. Connections are for the event loop to look after."""
     task = registry.find(request.message.task)
     run = Run(request, task, report)
-    context = Context.of(
-        request.message, hostname=request.worker, is_eager=is_eager, report=report and run.report
-    )
+    context = run.context(is_eager=is_eager)
     with nullcontext() if is_eager else no_join_result(), running(task, context):
         try:
             return await run.to_its_end_async(context, limit or nullcontext)

@@ -16,14 +16,12 @@ from django_tasks.definition.request import Context, running
 from django_tasks.definition.task import Task
 from django_tasks.dispatch.now import send
 from django_tasks.exceptions import NotRegistered
-from django_tasks.message.errors import read_error
-from django_tasks.message.message import Envelope, TaskMessage
-from django_tasks.message.protocol2 import decode
-from django_tasks.message.serialization import loads, name_of
+from django_tasks.message.message import TaskMessage
 from django_tasks.message.task_id import new_task_id
 from django_tasks.models import TaskResult
+from django_tasks.results.store import Record
 
-from . import mails, news
+from . import errbacks, mails, news
 from .outcome import Failed, Request
 from .run import Run
 
@@ -56,6 +54,9 @@ def _wants_to_know(row: TaskResult) -> bool:
         return False
     if signals.task_failure.receivers or mails.is_on(task):
         return True
+    order = row.order()
+    if order is not None and any(map(errbacks.is_called_here, order.errbacks or ())):
+        return True
     kind = type(task)
     return kind.on_failure is not Task.on_failure or kind.after_return is not Task.after_return
 
@@ -67,21 +68,32 @@ def _order(row: TaskResult) -> TaskMessage:
 def tell_of_failure(task_id: str) -> None:
     """Call the handlers of a task whose failure is recorded, as if it had failed here and now."""
     row = _ended([task_id]).get()
-    envelope = Envelope.from_text(row.message)
-    message = decode(envelope, queue=row.queue, accept={name_of(envelope.content_type)})
+    message = _message(row)
     request = Request(message=message, worker=row.worker)
     if row.status == states.REVOKED:
         news.terminated(request)
         return
-    error = loads(
-        row.result or "null", content_type="application/json", content_encoding="utf-8", accept=("json",)
-    )
     task = registry.find(row.task)
     run = Run(request, task)
-    run.value = read_error(error)
+    run.value = _error(row)
     run.einfo = ExceptionInfo(run.value)
     failed = Failed(
         request=run.request, error=row.result or "", traceback=None, started_at=None, finished_at=clock.now()
     )
     with running(task, Context.of(message, hostname=row.worker)):
         run.call_handlers(task, failed)
+
+
+def call_errbacks(task_id: str) -> None:
+    """Call the error callbacks of a task that never ran, and whose failure is recorded."""
+    row = _ended([task_id]).get()
+    errbacks.call_all(_message(row), _error(row))
+
+
+def _message(row: TaskResult) -> TaskMessage:
+    return row.order() or TaskMessage(id=row.id, task=row.task, queue=row.queue)
+
+
+def _error(row: TaskResult) -> BaseException:
+    error: BaseException = Record(id=row.id, status=row.status, text=row.result).result
+    return error

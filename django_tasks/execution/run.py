@@ -20,14 +20,14 @@ from django_tasks.definition.einfo import ExceptionInfo
 from django_tasks.definition.options import HANDLERS
 from django_tasks.definition.request import Context, running_task
 from django_tasks.definition.task import Task
-from django_tasks.exceptions import Ignore, Reject, TaskPredicate
+from django_tasks.exceptions import Ignore, Reject, Replaced, TaskPredicate
 from django_tasks.message.errors import write_error
 from django_tasks.message.message import TaskMessage
 from django_tasks.message.serialization import spell
 from django_tasks.results.writing import write_result
 from django_tasks.signals import TaskSignal
 
-from . import atomic, interruption, mails, news
+from . import atomic, errbacks, interruption, mails, news
 from .interruption import interruptible
 from .outcome import Failed, Ignored, Outcome, Rejected, Reported, Request, Retried, Settled, Succeeded
 
@@ -52,6 +52,16 @@ class Run:
         self.einfo: ExceptionInfo | None = None
         #: Is its end recorded with what the body did, or never to be?
         self.is_settled = False
+
+    def context(self, *, is_eager: bool) -> Context:
+        """What the body can ask of this run."""
+        return Context.of(
+            self.message,
+            hostname=self.request.worker,
+            is_eager=is_eager,
+            owner=self.request.owner if self.request.tracked else "",
+            report=self.report if self.take_report else None,
+        )
 
     def to_its_end(self, context: Context, limit: Callable[[], AbstractContextManager[None]]) -> Outcome:
         task = self.task
@@ -81,12 +91,19 @@ class Run:
 
     def call_atomically(self, call: Callable[[], Outcome]) -> Outcome:
         try:
-            outcome = atomic.in_one_transaction(call, self.request)
+            outcome = atomic.in_one_transaction(partial(self.call_unless_replaced, call), self.request)
         except atomic.ClaimLost:
             self.state = states.IGNORED
             outcome = Ignored(request=self.request, finished_at=clock.now())
         self.is_settled = bool(self.request.owner)
         return outcome
+
+    def call_unless_replaced(self, call: Callable[[], Outcome]) -> Outcome:
+        """What takes the task's place is part of the transaction."""
+        try:
+            return call()
+        except Replaced:
+            return self.replaced()
 
     # -- the same with a body that is awaited; what else may block or use the database is called in a thread
 
@@ -140,7 +157,8 @@ class Run:
 
     def written(self) -> str:
         """The result as it is stored. Nothing is asked of one that is not."""
-        return write_result(self.value, partial(spell, "The result")) if self.request.tracked else "null"
+        is_wanted = self.request.tracked or self.message.callbacks or self.message.chain
+        return write_result(self.value, partial(spell, "The result")) if is_wanted else "null"
 
     def report(self, state: str, text: str) -> None:
         """Have a state of the body's own shown."""
@@ -158,6 +176,8 @@ class Run:
         if context._retry is not None:
             return self.retried(context, error)
         match error:
+            case Replaced():
+                return self.replaced()
             case Ignore():
                 self.state = states.IGNORED
                 return Ignored(request=self.request, finished_at=clock.now())
@@ -166,6 +186,11 @@ class Run:
                 return Rejected(request=self.request)
             case _:
                 return self.failed(error)
+
+    def replaced(self) -> Settled:
+        """Whatever is left to be said of the task, another one will say."""
+        self.state, self.is_settled = states.IGNORED, True
+        return Settled(request=self.request, started_at=self.started_at, finished_at=clock.now())
 
     def succeeded(self, result: str) -> Succeeded:
         self.state = states.SUCCESS
@@ -220,6 +245,7 @@ class Run:
             case Failed():
                 self.call(task.on_failure, self.value, *about, self.einfo)
                 self.tell_of_failure(task)
+                errbacks.call_all(self.message, self.value, self.einfo.traceback if self.einfo else "")
                 self.call(task.after_return, self.state, self.value, *about, self.einfo)
             case Retried():
                 self.call(task.on_retry, self.value, *about, self.einfo)

@@ -24,6 +24,8 @@ from django_tasks.models.watch import ENDINGS, announce
 from django_tasks.results.handler import put, store
 from django_tasks.results.store import Record
 
+from .following import Ended, follow, has_following
+from .ledger import Rows
 from .outcome import (
     Failed,
     Ignored,
@@ -57,7 +59,64 @@ def settle(outcomes: Sequence[Event], owner: str) -> list[Event]:
         _store_ignored_failures([outcome for outcome in stands if isinstance(outcome, Failed)])
         _send_again([outcome for outcome in stands if isinstance(outcome, Retried)])
         _give_back([outcome for outcome in stands if isinstance(outcome, Rejected)], owner)
+        follow_all(_ends(stands))
     return stands
+
+
+def follow_all(ended: Sequence[Ended]) -> None:
+    """Do all that follows from these ends. Part of the transaction that records them."""
+    if ended:
+        ledger = Rows()
+        follow(ended, ledger)
+        ledger.flush()
+
+
+def follow_revoked(ids: Sequence[str], text: str | None) -> None:
+    """The same for tasks that were revoked before they began; `text` is the exception they ended with."""
+    follow_all(
+        [
+            Ended(message=message, status=states.REVOKED, text=text)
+            for message in _orders(ids).values()
+            if has_following(message)
+        ]
+    )
+
+
+def _ends(stands: Sequence[Event]) -> list[Ended]:
+    """The ends among these events from which something may follow."""
+    ends = [(outcome, *_ending_of(outcome)) for outcome in stands if isinstance(outcome, ENDS)]
+    # Of tasks whose process died only the id is known here.
+    orders = _orders(
+        [outcome.request.message.id for outcome, _, _ in ends if not outcome.request.message.task]
+    )
+    found = []
+    for outcome, status, text in ends:
+        message = orders.get(outcome.request.message.id, outcome.request.message)
+        if has_following(message):
+            found.append(Ended(message=message, status=status, text=text))
+    return found
+
+
+#: Outcomes after which the task will not run again.
+ENDS = (Succeeded, Failed, Revoked, Ignored)
+
+
+def _ending_of(outcome: Succeeded | Failed | Revoked | Ignored) -> tuple[str, str | None]:
+    match outcome:
+        case Succeeded(result=text):
+            return states.SUCCESS, text
+        case Failed(error=text):
+            return states.FAILURE, text
+        case Revoked(error=text):
+            return states.REVOKED, text
+        case Ignored():
+            return states.IGNORED, None
+
+
+def _orders(ids: Sequence[str]) -> dict[str, TaskMessage]:
+    """The messages of tasks, as their rows have them."""
+    rows = _rows().filter(id__in=ids) if ids else []
+    return {row.id: order for row in rows if (order := row.order())}
 
 
 def _record(outcomes: Sequence[Event], owner: str) -> list[Event]:
@@ -222,7 +281,9 @@ def hand_back(ids: Collection[str], owner: str, due: Mapping[str, dt.datetime] |
         # What somebody asked to stop while it was claimed is not offered again.
         unwanted = [row.id for row in rows if row.terminate]
         if unwanted:
-            _rows().revoke(unwanted, write_error(TaskRevokedError("terminated")))
+            error = write_error(TaskRevokedError("terminated"))
+            _rows().revoke(unwanted, error)
+            follow_revoked(unwanted, error)
         broker().publish([_posting_of_row(row, (due or {}).get(row.id)) for row in rows if not row.terminate])
     return len(rows)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,10 +14,13 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
 from django_tasks import clock, states
+from django_tasks.exceptions import DecodeError
 from django_tasks.message.message import Envelope, TaskMessage
+from django_tasks.message.protocol2 import decode
+from django_tasks.message.serialization import name_of
 
 from . import recording
-from .batches import batch_size
+from .batches import MOST_ROWS, batch_size
 from .group import TaskGroup
 
 
@@ -82,6 +86,15 @@ class TaskResultQuerySet(models.QuerySet["TaskResult"]):
         """The rows that count for a group, in its order."""
         return self.filter(group_id=group_id).order_by("group_index", "created_at", "id")
 
+    def known(self, ids: Collection[str]) -> set[str]:
+        """Those of the ids that have a row."""
+        found: set[str] = set()
+        ordered = sorted(ids)
+        for start in range(0, len(ordered), MOST_ROWS):
+            some = ordered[start : start + MOST_ROWS]
+            found.update(self.filter(id__in=some).values_list("id", flat=True))
+        return found
+
     def insert(self, rows: Sequence[TaskResult]) -> None:
         self.bulk_create(rows, batch_size=batch_size(row.message for row in rows))
 
@@ -120,6 +133,10 @@ class TaskResultQuerySet(models.QuerySet["TaskResult"]):
                 claimed_by=None, status=states.PENDING, result=None, started_at=None, worker=""
             )
         return rows
+
+    def vacate(self, id: str, owner: str) -> bool:
+        """Remove the row of a task that the owner runs, for another task to take its place. False if it is not his."""
+        return bool(self.owned_by(owner).filter(id=id).delete()[0])
 
     def adopt(self, rows: Sequence[TaskResult], owner: str) -> set[str]:
         """Make rows for tasks that came without one, from a foreign sender, owned from the start."""
@@ -266,6 +283,16 @@ class TaskResult(models.Model):
             group_index=message.group_index,
             created_at=clock.to_storage(clock.now()),
         )
+
+    def order(self, accept: Collection[str] | None = None) -> TaskMessage | None:
+        """Its message, if it can be read: anybody with access to the table may have written it.
+
+        `accept`: the serializers to be read; without, whatever it was sent with, for it was accepted then.
+        """
+        with contextlib.suppress(DecodeError, ValueError, KeyError, TypeError):
+            envelope = Envelope.from_text(self.message)
+            return decode(envelope, queue=self.queue, accept=accept or {name_of(envelope.content_type)})
+        return None
 
     @property
     def is_final(self) -> bool:

@@ -11,10 +11,10 @@ from django.db import IntegrityError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_tasks import clock, conf, states
-from django_tasks.exceptions import DecodeError, DuplicateTaskId, TaskRevokedError
+from django_tasks.exceptions import DuplicateTaskId, TaskRevokedError
+from django_tasks.handlers import later
 from django_tasks.message.errors import write_error
 from django_tasks.message.message import Envelope, TaskMessage
-from django_tasks.message.protocol2 import decode
 from django_tasks.models import TaskGroup, TaskResult
 from django_tasks.models.batches import slices
 from django_tasks.models.group import TaskGroupQuerySet
@@ -45,6 +45,10 @@ class SavedGroup:
     text: str | None
     parent_id: str | None
     members: list[str]
+
+
+#: Above us: what was to come after a task ends with it.
+follow_revoked = later("django_tasks.execution.settlement.follow_revoked")
 
 
 class Results:
@@ -109,7 +113,7 @@ class Results:
         row = self._row(id).defer("result", "traceback").first()
         if row is None:
             return Facts()
-        order = _order(row)
+        order = row.order(conf.current().ACCEPT_CONTENT)
         return Facts(
             task=row.task,
             queue=row.queue,
@@ -309,6 +313,7 @@ class Results:
                 self.rows.revoke(revoked, text)
                 put([Record(id=id, status=states.REVOKED, text=text, finished_at=now) for id in revoked])
                 announce(connections[self.alias], ENDINGS)
+                follow_revoked(revoked, text)
             if terminate and len(revoked) < len(ids):
                 self.rows.ask_to_terminate(set(ids).difference(revoked))
         return len(revoked)
@@ -327,11 +332,3 @@ class Results:
 def _saved_id(id: str) -> str:
     """The key of a row that has nothing but what was saved. Ids may be as long as the column."""
     return f"saved.{hashlib.sha256(id.encode(errors='surrogatepass')).hexdigest()}"
-
-
-def _order(row: TaskResult) -> TaskMessage | None:
-    """The message of a row, if it is of a kind that may be read here."""
-    with contextlib.suppress(DecodeError, ValueError, KeyError, TypeError):
-        envelope = Envelope.from_text(row.message)
-        return decode(envelope, queue=row.queue, accept=conf.current().ACCEPT_CONTENT)
-    return None

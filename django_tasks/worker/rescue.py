@@ -141,7 +141,7 @@ def _runs_again(row: TaskResult, most: int | None) -> bool:
 def _lost(row: TaskResult, why: str, is_crash: bool) -> Failed:
     if is_crash and row.crashes:
         why = f"{why} That was crash number {row.crashes + 1}, and no more are allowed."
-    message = TaskMessage(id=row.id, task=row.task, queue=row.queue, retries=row.retries)
+    message = row.order() or TaskMessage(id=row.id, task=row.task, queue=row.queue, retries=row.retries)
     request = Request(message=message, worker=row.worker)
     news.lost(request, why)
     return Failed(

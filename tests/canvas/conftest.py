@@ -12,7 +12,8 @@ from django_tasks.canvas import signature
 
 @pytest.fixture(autouse=True)
 def own_tasks() -> Iterator[None]:
-    """What a test registers is gone after it."""
+    """What a test registers is gone after it; what a test happens to discover is there before, so that it stays."""
+    registry.autodiscover()
     state = vars(registry.tasks)
     before = {name: copy.copy(value) for name, value in state.items() if isinstance(value, dict | bool)}
     yield

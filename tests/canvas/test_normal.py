@@ -14,7 +14,7 @@ from tests.canvas.workflows import NOTHING, WORKFLOWS, is_normal, result
 
 
 def s(name: str, *args: Any, **options: Any) -> Signature:
-    return Signature(f"shop.tasks.{name}", args, options=options)
+    return Signature(f"forge.tasks.{name}", args, options=options)
 
 
 @given(WORKFLOWS)

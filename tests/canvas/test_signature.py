@@ -28,12 +28,12 @@ from django_tasks.message import serialization
 from tests.canvas.workflows import WORKFLOWS, every
 
 
-@task(name="shop.tasks.add")
+@task(name="forge.tasks.add")
 def add(x: int, y: int = 0) -> int:
     return x + y
 
 
-@task(name="shop.tasks.mul")
+@task(name="forge.tasks.mul")
 def mul(x: int, y: int) -> int:
     return x * y
 
@@ -50,7 +50,7 @@ def read(written: serialization.Written, accept: str = "json") -> Any:
 def test_can_01_the_methods_of_a_task_make_dicts_with_celerys_keys() -> None:
     """FEATURES CAN-01."""
     assert add.s(2, y=3) == {
-        "task": "shop.tasks.add",
+        "task": "forge.tasks.add",
         "args": (2,),
         "kwargs": {"y": 3},
         "options": {},
@@ -59,7 +59,7 @@ def test_can_01_the_methods_of_a_task_make_dicts_with_celerys_keys() -> None:
     }
     assert add.si(2) == add.signature((2,), immutable=True)
     assert add.signature((2,), {"y": 3}, countdown=10).options == {"countdown": 10}
-    assert app.signature("shop.tasks.add", (2,)) == add.s(2)
+    assert app.signature("forge.tasks.add", (2,)) == add.s(2)
 
 
 def test_can_02_a_dict_that_came_as_json_is_a_signature_again(sent: list[Any]) -> None:
@@ -173,7 +173,7 @@ def test_keys_of_a_newer_protocol_are_kept() -> None:
 
     assert signature(written)["newer"] == {"x": 1}
     assert signature(written).clone((2,)).set(queue="sums")["newer"] == {"x": 1}
-    assert signature({"task": "shop.tasks.add"}) == add.s()
+    assert signature({"task": "forge.tasks.add"}) == add.s()
 
 
 def test_what_is_no_signature_is_made_one_or_none() -> None:
@@ -248,11 +248,11 @@ def _scribble(sig: Signature) -> None:
         (lambda: chain(add(2, 2), add.s(2)), r"chain takes signatures, not 4\. Write task\.s\(\.\.\.\)"),
         (
             lambda: chain(add, add.s(2)),
-            r"not the task shop\.tasks\.add\. Write add\.s\(\.\.\.\) in its place",
+            r"not the task forge\.tasks\.add\. Write add\.s\(\.\.\.\) in its place",
         ),
         (lambda: group([add.s(1), add]), r"group takes signatures, not the task"),
         (lambda: group(4), r"group takes signatures, not 4"),
-        (lambda: chord([add.s(1)], mul), r"chord takes signatures, not the task shop\.tasks\.mul"),
+        (lambda: chord([add.s(1)], mul), r"chord takes signatures, not the task forge\.tasks\.mul"),
         (lambda: chord([4], mul.s(1)), r"chord takes signatures, not 4"),
         (lambda: add.s(1) | mul, r"\| takes signatures, not the task"),
         (lambda: add.s(1).link(4), r"link takes signatures, not 4"),

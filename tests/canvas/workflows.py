@@ -16,7 +16,7 @@ NOTHING = object()
 def tasks() -> st.SearchStrategy[Signature]:
     return st.builds(
         Signature,
-        st.sampled_from(["shop.tasks.a", "shop.tasks.b", "c"]),
+        st.sampled_from(["forge.tasks.a", "forge.tasks.b", "c"]),
         args=st.lists(st.integers(0, 9), max_size=2),
         immutable=st.booleans(),
     )

@@ -12,7 +12,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.db import connection, transaction
 
-from django_tasks import AbortableTask, AsyncResult, Task, allow_join_result, current_task, task
+from django_tasks import AbortableTask, AsyncResult, Task, allow_join_result, current_task, signature, task
 from django_tasks.definition.request import Context
 from django_tasks.exceptions import Ignore, Reject, SoftTimeLimitExceeded, TimeoutError
 
@@ -501,3 +501,93 @@ async def ignore_its_limit(gate: str) -> None:
 def hold_untracked(gate: str) -> None:
     enter(hold_untracked.request)
     wait_for(gate)
+
+
+# -- what workflows are made of
+
+
+@task
+def add(x: int, y: int) -> int:
+    return x + y
+
+
+@task
+def total(numbers: Any) -> int:
+    """The sum of a number, or of lists in lists of them."""
+    return sum(map(total.run, numbers)) if isinstance(numbers, list | tuple) else numbers
+
+
+@task
+def plus(value: Any, number: int) -> int:
+    """Adds to whatever the step before came to."""
+    return total.run(value) + number
+
+
+@task
+def constant(number: int) -> int:
+    return number
+
+
+@task
+def collect(values: Any) -> Any:
+    """A body that leaves a trace, and answers what it was given."""
+    enter(collect.request, len(values))
+    return values
+
+
+@task
+def note_value(value: Any) -> Any:
+    enter(note_value.request, value if isinstance(value, int) else -1)
+    return value
+
+
+@task(ignore_result=True)
+def forget_value(value: Any) -> Any:
+    """Tells its result to whoever follows, and to nobody else."""
+    return value
+
+
+@task(bind=True, default_retry_delay=0)
+def add_at_second(self: Task[..., Any], x: int, y: int) -> int:
+    if self.request.retries == 0:
+        raise self.retry(exc=Busy("first"))
+    return x + y
+
+
+@task
+def on_error_id(task_id: str) -> None:
+    Entry.objects.create(task_id=f"failed {task_id}"[:255], pid=os.getpid(), at=time.time())
+
+
+@task
+def on_error(request: Context, exc: BaseException, traceback: str) -> None:
+    Entry.objects.create(
+        task_id=f"{request.id} {exc!r} {bool(traceback)}"[:255], pid=os.getpid(), at=time.time()
+    )
+
+
+@task(bind=True)
+def become(self: Task[..., Any], sig: Any) -> Any:
+    """Has the workflow it is given take its place."""
+    return self.replace(signature(sig))
+
+
+@task(bind=True, atomic=True)
+def become_atomically(self: Task[..., Any], sig: Any) -> Any:
+    enter(self.request)
+    return self.replace(signature(sig))
+
+
+@task(bind=True)
+def enlarge(self: Task[..., Any], number: int) -> int:
+    """Adds `number` more tasks to the chord it is in the header of."""
+    for more in range(number):
+        self.add_to_chord(constant.s(100 + more))
+    return number
+
+
+@task
+def who(*_: Any) -> dict[str, Any]:
+    """What a task in a workflow knows of it."""
+    request = who.request
+    return {"id": request.id, "root": request.root_id, "parent": request.parent_id, "group": request.group}

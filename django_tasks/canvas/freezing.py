@@ -1,0 +1,54 @@
+"""Freezing a workflow: everything in it gets its id, so that its results can be asked for before it is sent."""
+
+from __future__ import annotations
+
+from django_tasks.handlers import later
+from django_tasks.message.task_id import new_task_id
+from django_tasks.results.async_result import AsyncResult
+from django_tasks.results.result_set import GroupResult
+
+from .chain import chain
+from .chord import chord
+from .group import group
+from .signature import Signature
+
+Handle = AsyncResult | GroupResult
+#: Above us: the options of a task say whether anything is stored of it.
+ignores = later("django_tasks.definition.order.ignores")
+
+
+def freeze(sig: Signature, id: str | None = None, parent: Handle | None = None) -> Handle:
+    """Give ids to all of a normal workflow that has none yet, in place, and return the handle on its result.
+
+    `id` is for what bears the result; `parent` comes before it. The ids of a group's tasks are made before the group's
+    own: groups are locked by id (models/group.py), those inside first.
+    """
+    match sig:
+        case chain():
+            return _chain(sig, id, parent)
+        case group():
+            return _group(sig, id, parent)
+        case chord():
+            header = _group(sig, None, parent)
+            return freeze(sig.body_or_refuse(), id, header)
+        case _:
+            frozen = _id(sig, id)
+            return AsyncResult(frozen, ignored=ignores(sig.task, sig.options), parent=parent)
+
+
+def _chain(sig: chain, id: str | None, parent: Handle | None) -> Handle:
+    *first, last = sig.tasks
+    for step in first:
+        parent = freeze(step, None, parent)
+    return freeze(last, id, parent)
+
+
+def _group(sig: group | chord, id: str | None, parent: Handle | None) -> GroupResult:
+    members = [freeze(member, None, None) for member in sig.tasks]
+    return GroupResult(_id(sig, id), members, parent=parent)
+
+
+def _id(sig: Signature, id: str | None) -> str:
+    frozen: str = id or sig.options.get("task_id") or new_task_id()
+    sig.options["task_id"] = frozen
+    return frozen

@@ -1,0 +1,153 @@
+"""Laying a workflow out: the messages that are to be sent first, and the groups to count; the rest travels in them.
+
+What follows a task travels in its message as with Celery: the steps of a chain reversed, so that the next one is the
+last; the body of a chord with every task of the header. Whoever settles a task lays out what comes next.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django_tasks.handlers import later
+from django_tasks.message.group import NewGroup
+from django_tasks.message.message import TaskMessage
+from django_tasks.message.task_id import new_task_id
+
+from .chain import chain
+from .chord import chord
+from .giving import end
+from .group import group
+from .normal import ACCUMULATE
+from .signature import Signature
+
+Options = Mapping[str, Any]
+Part = TaskMessage | NewGroup
+#: Makes a message of a task's name, its arguments, and its options.
+Maker = Callable[[str, tuple[Any, ...], Options, Options], TaskMessage]
+
+#: Above us: what a task is called with becomes a message there.
+message_of: Maker = later("django_tasks.definition.order.message_of")
+ignores = later("django_tasks.definition.order.ignores")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a signature stands: what led to it, what comes after it, and what it counts for.
+
+    What this leaves open, the options of a signature say that has travelled.
+    """
+
+    root_id: str = ""
+    parent_id: str | None = None
+    #: The next step last.
+    chain: tuple[Mapping[str, Any], ...] = ()
+    group_id: str | None = None
+    group_index: int | None = None
+    chord: Mapping[str, Any] | None = None
+    #: How many tasks it took the place of.
+    nesting: int = 0
+
+    @property
+    def membership(self) -> dict[str, Any]:
+        """What it counts for, as options of the signature that bears the result."""
+        if self.group_id is None:
+            return {}
+        said = {"group_id": self.group_id, "group_index": self.group_index, "ignore_result": False}
+        return said if self.chord is None else {**said, "chord": self.chord}
+
+    def before(self, steps: list[Signature]) -> Place:
+        """Of what comes before these steps, whose last one then counts for what it did."""
+        if not steps:
+            return self
+        if not self.chain:
+            end(steps[-1]).options.update(self.membership)
+        following = (*self.chain, *reversed(steps))
+        return dataclasses.replace(self, chain=following, group_id=None, group_index=None, chord=None)
+
+
+def lay_out(sig: Signature, place: Place, make: Maker = message_of) -> Iterator[Part]:
+    """What is to be sent of a normal signature, which is used up; a group comes after its tasks."""
+    match sig:
+        case chain():
+            first, *rest = sig.tasks
+            yield from lay_out(first, place.before(rest), make)
+        case group() if place.chain or place.group_id:
+            # What comes next takes one result, and a group counts one task: the one that has the list.
+            body = Signature(ACCUMULATE, kwargs={"index": 0})
+            yield from _chord(sig, body, place, make)
+        case group():
+            yield from _group(sig, place, make)
+        case chord():
+            yield from _chord(sig, sig.body_or_refuse(), place, make)
+        case _:
+            yield _task(sig, place, make)
+
+
+def _task(sig: Signature, place: Place, make: Maker) -> TaskMessage:
+    said = sig.options
+    made = make(sig.task, sig.args, sig.kwargs, said)
+    counts = place.group_id is not None
+    return dataclasses.replace(
+        made,
+        root_id=place.root_id or said.get("root_id") or made.id,
+        parent_id=place.parent_id or said.get("parent_id"),
+        chain=(*place.chain, *said.get("chain", ())) or None,
+        group=place.group_id if counts else said.get("group_id"),
+        group_index=place.group_index if counts else said.get("group_index"),
+        chord=place.chord if counts else said.get("chord"),
+        replaced_task_nesting=place.nesting or said.get("replaced_task_nesting", 0),
+    )
+
+
+def _group(sig: group, place: Place, make: Maker) -> Iterator[Part]:
+    id = sig.id or new_task_id()
+    total = 0
+    for index, member in enumerate(sig.tasks):
+        bearer = end(member)
+        if not ignores(bearer.task, bearer.options):
+            bearer.options["ignore_result"] = False  # what is counted must have a row
+            total += 1
+        inside = dataclasses.replace(place, group_id=id, group_index=index)
+        yield from lay_out(member, inside, make)
+    if total:
+        yield NewGroup(id=id, total=total, root_id=place.root_id, parent_id=place.parent_id)
+
+
+def _chord(sig: group | chord, body: Signature, place: Place, make: Maker) -> Iterator[Part]:
+    id = sig.id or new_task_id()
+    body = _travelling(body, place)
+    inside = Place(root_id=place.root_id, parent_id=place.parent_id, group_id=id, chord=body)
+    for index, member in enumerate(sig.tasks):
+        end(member).options["ignore_result"] = False  # as above, whatever its task says
+        yield from lay_out(member, dataclasses.replace(inside, group_index=index), make)
+    total = len(sig.tasks)
+    yield NewGroup(id=id, total=total, body=body, root_id=place.root_id, parent_id=place.parent_id)
+
+
+def _travelling(body: Signature, place: Place) -> Signature:
+    """The body with its own place, which is that of the chord."""
+    bearer = end(body)
+    bearer.options.update(place.membership)
+    if place.chain:
+        bearer.options["chain"] = [*place.chain, *bearer.options.get("chain", ())]
+    if place.root_id:
+        for task in [body, *(body.tasks if isinstance(body, chain) else ())]:
+            task.options.update(root_id=place.root_id)
+        body.options["parent_id"] = place.parent_id
+    return body
+
+
+def all_of(
+    sig: Signature, place: Place, make: Maker, normal: Callable[[Any], Signature]
+) -> Iterator[TaskMessage]:
+    """A message for everything in a normal signature, what comes later included; none of them is to be sent."""
+    for part in lay_out(sig, place, make):
+        if isinstance(part, TaskMessage):
+            yield dataclasses.replace(part, chain=None)
+            for step in part.chain or ():
+                yield from all_of(normal(step), Place(), make, normal)
+        elif part.body is not None:
+            yield from all_of(normal(part.body), Place(), make, normal)

@@ -1,0 +1,115 @@
+"""What follows from ends of tasks, done in the rows: all in the transaction that records those ends."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from django.db import connections
+
+from django_tasks import clock, conf, states
+from django_tasks.canvas.layout import Part
+from django_tasks.dispatch.now import Prepared, deliver, prepare
+from django_tasks.dispatch.workflow import SLICE, open_groups
+from django_tasks.message.group import NewGroup
+from django_tasks.message.message import TaskMessage
+from django_tasks.message.protocol2 import encode
+from django_tasks.message.serialization import loads
+from django_tasks.message.task_id import new_task_id
+from django_tasks.models import TaskGroup, TaskResult
+from django_tasks.models.group import TaskGroupQuerySet
+from django_tasks.models.result import TaskResultQuerySet
+from django_tasks.models.watch import ENDINGS, announce
+from django_tasks.results.handler import put, store
+from django_tasks.results.store import Record
+
+from .following import Complete, Ended, Member
+
+logger = logging.getLogger("django_tasks.worker")
+
+#: The task that calls the error callbacks of a task that never ran.
+CALL_ERRBACKS = "django_tasks.call_errbacks"
+
+
+class Rows:
+    """A ledger that sends at its end, by `flush`, so that all that follows from a batch is sent at once."""
+
+    def __init__(self) -> None:
+        self.prepared: list[Prepared] = []
+        self.new_groups: list[NewGroup] = []
+
+    @property
+    def tasks(self) -> TaskResultQuerySet:
+        return TaskResult.objects.using(conf.current().DATABASE)
+
+    @property
+    def groups(self) -> TaskGroupQuerySet:
+        return TaskGroup.objects.using(conf.current().DATABASE)
+
+    def send(self, parts: Sequence[Part]) -> None:
+        self.prepared += prepare([part for part in parts if isinstance(part, TaskMessage)])
+        self.new_groups += [part for part in parts if isinstance(part, NewGroup)]
+
+    def end(self, ended: Sequence[Ended]) -> list[Ended]:
+        if not ended:
+            return []
+        known = self.tasks.known([one.message.id for one in ended])
+        new = [one for one in ended if one.message.id not in known]
+        self.tasks.insert([_row(one) for one in new if not one.message.ignore_result])
+        put([_record(one) for one in new])
+        announce(connections[self.tasks.db], ENDINGS)
+        return new
+
+    def count(self, ended: Sequence[Ended]) -> list[Complete]:
+        counted: dict[str, tuple[int, int]] = {}
+        for one in ended:
+            group = one.message.group or ""
+            over, failed = counted.get(group, (0, 0))
+            counted[group] = (over + 1, failed + (one.status != states.SUCCESS))
+        return [_complete(row) for row in self.groups.tally(counted)] if counted else []
+
+    def members(self, group_id: str) -> list[Member]:
+        rows = list(self.tasks.members(group_id).values_list("id", "status", "result"))
+        kept = store().look_up_many([id for id, _, _ in rows]) if not store().rows_keep_results else {}
+        return [
+            Member(id=id, status=status, text=kept[id].text if id in kept else text)
+            for id, status, text in rows
+        ]
+
+    def call_errbacks(self, one: Ended) -> None:
+        order = TaskMessage(
+            id=new_task_id(),
+            task=CALL_ERRBACKS,
+            args=(one.message.id,),
+            queue=one.message.queue,
+            ignore_result=True,
+        )
+        self.prepared += prepare([order])
+
+    def flush(self) -> None:
+        """Send all that is to be sent. A task of which a row is there already was sent before, or may not be."""
+        known = self.tasks.known([sent.message.id for sent in self.prepared])
+        if known:
+            logger.warning("Not sent, because their ids are taken: %s", ", ".join(sorted(known)))
+        fresh = [sent for sent in self.prepared if sent.message.id not in known]
+        for start in range(0, len(fresh), SLICE):
+            deliver(fresh[start : start + SLICE])
+        open_groups(self.new_groups)
+
+
+def _row(one: Ended) -> TaskResult:
+    row = TaskResult.of(one.message, encode(one.message))
+    row.status, row.result = one.status, one.text
+    row.finished_at = row.created_at
+    return row
+
+
+def _record(one: Ended) -> Record:
+    return Record(id=one.message.id, status=one.status, text=one.text, finished_at=clock.now())
+
+
+def _complete(row: TaskGroup) -> Complete:
+    body = None
+    if row.body:
+        body = loads(row.body, content_type="application/json", content_encoding="utf-8", accept=("json",))
+    return Complete(id=row.id, body=body)
