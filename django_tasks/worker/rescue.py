@@ -44,16 +44,23 @@ class Rescue:
             self.rescue_lost_workers()
 
     def clear(self, seat: Seat) -> None:
-        """Rescue what a process of ours left, then let its seat be taken again."""
+        """Rescue what a process of ours left, then let its seat be taken again.
+
+        In one transaction: whoever takes this up after we were killed over it, by this board or (when all of the
+        worker is gone) by the rows, finds everything done and told of, or nothing.
+        """
+        with transaction.atomic(using=conf.current().DATABASE):
+            self.take_over(seat)
+        seat.mark(FREE)
+
+    def take_over(self, seat: Seat) -> None:
         left = dict(journal.read(written, self.options.full_name) for written in seat.unsettled())
         guilty = [task for task in seat.running() if task.verdict]
         settle([outcome for outcome in left.values() if outcome is not None], seat.owner)
-        settle([self.sentence(task) for task in guilty], seat.owner)
-        report_failures([task.id for task in guilty])
+        ended = settle([self.sentence(task) for task in guilty], seat.owner)
+        report_failures([outcome.request.message.id for outcome in ended])
         begun = {id for id, outcome in left.items() if outcome is None}
-        if (
-            not guilty
-        ):  # else the others were stopped by no fault of theirs, and go back as if they had not begun
+        if not guilty:  # else they were stopped by no fault of theirs, and go back as if they had not begun
             begun |= {task.id for task in seat.running()}
         is_cut = seat.state == CUT
         why = (
@@ -62,7 +69,6 @@ class Rescue:
             else f"Process {seat.pid} died while running it."
         )
         rescue(seat.owner, has_begun=begun.__contains__, is_crash=not (is_cut or guilty), why=why)
-        seat.mark(FREE)
 
     def sentence(self, task: Running) -> Failed | Revoked:
         """The end of a task because of which its process was killed."""
