@@ -7,6 +7,9 @@ INSTALLED := $(VENV)/.installed
 
 # Arguments for pytest, e.g. make test PYTEST_ARGS="-k claim -x"
 PYTEST_ARGS ?=
+# The tests mostly wait for processes that they start, so four at a time take half as long even on two cores, each with
+# a database of its own. Emptied, they run one after the other, as a debugger needs it: make test PYTEST_PARALLEL=
+export PYTEST_PARALLEL ?= -n 4 --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help demo site test test-services test-wheel check lint types floors checks matrix bench docs clean
@@ -21,7 +24,7 @@ site: $(INSTALLED)  ## the demo's site and its admin, to look around in
 	$(BIN)/python -m testproject.demo site
 
 test: $(INSTALLED)  ## all tests on SQLite, without any service
-	$(BIN)/python -m pytest -m "not packaging" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not packaging" $(PYTEST_PARALLEL) $(PYTEST_ARGS)
 
 test-services: $(INSTALLED)  ## the tests once on PostgreSQL and once on MariaDB
 	.ci/test-services $(PYTEST_ARGS)
