@@ -19,7 +19,7 @@ from . import clock, conf
 from .canvas.signature import taken
 from .definition.decorators import task
 from .exceptions import InvalidResponseError, RemoteExecuteError, UnknownStatusError, UrlRefused
-from .execution import ledger, mails, report
+from .execution import ledger, mails, report, telling
 from .results import retention
 
 
@@ -42,13 +42,13 @@ def backend_cleanup() -> None:
 @task(name=report.TELL, ignore_result=True, acks_late=True)
 def tell_of_failure(task_id: str) -> None:
     """Call the handlers of a task whose process was killed."""
-    report.tell_of_failure(task_id)
+    telling.tell_of_failure(task_id)
 
 
 @task(name=ledger.CALL_ERRBACKS, ignore_result=True, acks_late=True)
 def call_errbacks(task_id: str) -> None:
     """Call the error callbacks of a task that never ran: the body of a chord whose header failed."""
-    report.call_errbacks(task_id)
+    telling.call_errbacks(task_id)
 
 
 # What workflows are made of, under Celery's names: so they travel in its messages.

@@ -84,7 +84,8 @@ class Rows:
             queue=one.message.queue,
             ignore_result=True,
         )
-        self.prepared += prepare([order])
+        # Not by the project's middleware: what that raises must not keep the end from being recorded.
+        self.prepared.append(Prepared(message=order, envelope=encode(order)))
 
     def flush(self) -> None:
         """Send all that is to be sent. A task of which a row is there already was sent before, or may not be."""

@@ -66,6 +66,12 @@ def terminated(request: Request) -> None:
     _tell_revoked(request, terminated=True, expired=False)
 
 
+def stopped(requests: Sequence[Request]) -> None:
+    """Somebody revoked these while they were claimed and did not run; the signal follows from a task process."""
+    for request in requests:
+        line(logging.WARNING, request, "revoked: terminated before it could run")
+
+
 def _tell_revoked(request: Request, *, terminated: bool, expired: bool) -> None:
     if not signals.task_revoked.receivers:
         return

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 
 from django.db import connections, transaction
 
@@ -24,6 +25,7 @@ from django_tasks.models.watch import ENDINGS, announce
 from django_tasks.results.handler import put, store
 from django_tasks.results.store import Record
 
+from . import news
 from .following import Ended, follow, has_following
 from .ledger import Rows
 from .outcome import (
@@ -32,12 +34,14 @@ from .outcome import (
     Outcome,
     Rejected,
     Reported,
+    Request,
     Retried,
     Revoked,
     Settled,
     Started,
     Succeeded,
 )
+from .report import report_failures
 
 logger = logging.getLogger("django_tasks.worker")
 
@@ -115,8 +119,7 @@ def _ending_of(outcome: Succeeded | Failed | Revoked | Ignored) -> tuple[str, st
 
 def _orders(ids: Sequence[str]) -> dict[str, TaskMessage]:
     """The messages of tasks, as their rows have them."""
-    rows = _rows().filter(id__in=ids) if ids else []
-    return {row.id: order for row in rows if (order := row.order())}
+    return {row.id: row.to_message() for row in _rows().filter(id__in=ids)} if ids else {}
 
 
 def _record(outcomes: Sequence[Event], owner: str) -> list[Event]:
@@ -277,15 +280,29 @@ def hand_back(ids: Collection[str], owner: str, due: Mapping[str, dt.datetime] |
     if not ids:
         return 0
     with transaction.atomic(using=conf.current().DATABASE):
-        rows = _rows().release(ids, owner)
+        owned = list(_rows().owned_by(owner).filter(id__in=sorted(ids)).select_for_update())
         # What somebody asked to stop while it was claimed is not offered again.
-        unwanted = [row.id for row in rows if row.terminate]
-        if unwanted:
-            error = write_error(TaskRevokedError("terminated"))
-            _rows().revoke(unwanted, error)
-            follow_revoked(unwanted, error)
-        broker().publish([_posting_of_row(row, (due or {}).get(row.id)) for row in rows if not row.terminate])
-    return len(rows)
+        _stop([row for row in owned if row.terminate], owner)
+        rows = _rows().release([row.id for row in owned if not row.terminate], owner)
+        broker().publish([_posting_of_row(row, (due or {}).get(row.id)) for row in rows])
+    return len(owned)
+
+
+def _stop(rows: Sequence[TaskResult], owner: str) -> None:
+    """End tasks that were asked to stop and do not run. Whoever does this may be no place for user code."""
+    if not rows:
+        return
+    requests = [Request(message=row.to_message(), worker=row.worker) for row in rows]
+    settle([terminated(request) for request in requests], owner)
+    report_failures([row.id for row in rows])
+    transaction.on_commit(partial(news.stopped, requests), using=conf.current().DATABASE)
+
+
+def terminated(request: Request) -> Revoked:
+    """The end of a task that somebody stopped with `revoke(terminate=True)`."""
+    return Revoked(
+        request=request, error=write_error(TaskRevokedError("terminated")), finished_at=clock.now()
+    )
 
 
 def _posting_of_row(row: TaskResult, due: dt.datetime | None) -> Posting:

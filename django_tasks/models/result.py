@@ -294,6 +294,12 @@ class TaskResult(models.Model):
             return decode(envelope, queue=self.queue, accept=accept or {name_of(envelope.content_type)})
         return None
 
+    def to_message(self) -> TaskMessage:
+        """Its message; of one that cannot be read, what the row itself says."""
+        return self.order() or TaskMessage(
+            id=self.id, task=self.task, queue=self.queue, retries=self.retries, group=self.group_id
+        )
+
     @property
     def is_final(self) -> bool:
         return self.status in states.FINAL_STATES

@@ -10,11 +10,11 @@ from django.db import connections, transaction
 
 from django_tasks import clock, conf, registry
 from django_tasks.brokers.broker import broker
-from django_tasks.exceptions import NotRegistered, TaskRevokedError, TimeLimitExceeded, WorkerLostError
+from django_tasks.exceptions import NotRegistered, TimeLimitExceeded, WorkerLostError
 from django_tasks.execution import journal, news
 from django_tasks.execution.outcome import Failed, Request, Revoked
 from django_tasks.execution.report import report_failures
-from django_tasks.execution.settlement import hand_back, settle
+from django_tasks.execution.settlement import hand_back, settle, terminated
 from django_tasks.message.errors import write_error
 from django_tasks.message.message import TaskMessage
 from django_tasks.models import TaskResult, Worker
@@ -73,11 +73,9 @@ class Rescue:
     def sentence(self, task: Running) -> Failed | Revoked:
         """The end of a task because of which its process was killed."""
         request = Request(message=TaskMessage(id=task.id, task=""), worker=self.options.full_name)
-        finished_at = clock.now()
         if task.verdict == TERMINATED:
-            return Revoked(
-                request=request, error=write_error(TaskRevokedError("terminated")), finished_at=finished_at
-            )
+            return terminated(request)
+        finished_at = clock.now()
         error = TimeLimitExceeded(f"It ran longer than its time limit of {task.limit:g} s.")
         started_at = finished_at - dt.timedelta(seconds=clock.monotonic() - task.since)
         return Failed(
@@ -147,7 +145,7 @@ def _runs_again(row: TaskResult, most: int | None) -> bool:
 def _lost(row: TaskResult, why: str, is_crash: bool) -> Failed:
     if is_crash and row.crashes:
         why = f"{why} That was crash number {row.crashes + 1}, and no more are allowed."
-    message = row.order() or TaskMessage(id=row.id, task=row.task, queue=row.queue, retries=row.retries)
+    message = row.to_message()
     request = Request(message=message, worker=row.worker)
     news.lost(request, why)
     return Failed(

@@ -211,6 +211,7 @@ def test_a_file_that_cannot_be_written_to_is_said_so(clean_logger: logging.Logge
         (lambda request: news.received([request]), "received"),
         (lambda request: news.discarded([request]), "revoked: not run"),
         (lambda request: news.terminated(request), "revoked: terminated"),
+        (lambda request: news.stopped([request]), "revoked: terminated before it could run"),
         (lambda request: news.lost(request, "It fell."), "lost its worker: It fell."),
     ],
 )

@@ -12,14 +12,15 @@ from typing import Any
 
 import kombu
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from django_tasks import app
-from django_tasks.models import QueuedMessage
+from django_tasks.models import QueuedMessage, TaskResult
 from django_tasks.tasks import ping
 from tests.ledger.tasks import fail, hold, note, poison
 from tests.observability.observed_tasks import expect, hold_on, listed, talk, talk_later, try_twice
-from tests.workers import RunningWorker, Start, eventually, status
+from tests.workers import RunningWorker, Start, all_final, eventually, status
 
 pytestmark = pytest.mark.worker
 Told = list[dict[str, Any]]
@@ -167,6 +168,29 @@ def test_a_task_that_was_terminated_is_told_of(observed: Observed) -> None:
         False,
     )
     assert not observed.told("task_failure")
+
+
+def test_a_task_that_was_terminated_before_it_began_is_told_of(observed: Observed, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    worker = observed.start("--loglevel=info")
+    note.bulk([(number,) for number in range(100)])  # from which it learns that it can claim many at once
+    eventually(all_final, "a hundred short ones")
+    with transaction.atomic():
+        first, sent = hold_on.delay(str(gate)), note.delay(1)
+    eventually(lambda: TaskResult.objects.filter(claimed_by__isnull=False).count() == 2, "both are claimed")
+    os.kill(worker.children()[1], signal.SIGSTOP)
+
+    assert not sent.revoke(terminate=True)
+    os.kill(worker.children()[1], signal.SIGCONT)
+    eventually(lambda: status(sent.id) == "REVOKED", "given back behind one that takes long")
+    gate.touch()
+
+    eventually(lambda: observed.told("task_revoked"), "its end is told")
+    (told,) = observed.told("task_revoked")
+    assert (told["id"], told["sender"], told["terminated"]) == (sent.id, note.name, True)
+    assert f"Task {note.name}[{sent.id}] revoked: terminated before it could run" in worker.output
+    assert "task_prerun" not in observed.of(sent.id)
+    first.get(timeout=30)
 
 
 def test_unknown_and_unreadable_messages_are_told_of(observed: Observed) -> None:
