@@ -111,6 +111,15 @@ class Broker:
         """Give the messages of a consumer that died to others; those that were tried `most` times are set aside."""
         self._producer().channel.rescue(owner, most, reason)
 
+    def held(self, owner: str) -> list[Delivery]:
+        """What a consumer has received and not settled, for those who settle it in its place."""
+        return [_delivery(message) for message in self._producer().channel.held(owner)]
+
+    def forget(self, owner: str, deliveries: Sequence[Delivery]) -> None:
+        """Settle what a consumer that died has held."""
+        tags = [delivery.message.delivery_tag for delivery in deliveries]
+        self._producer().channel.rows.remove(tags, owner)
+
     def owners(self) -> list[str]:
         """The consumers that hold messages under a lease."""
         return list(self._producer().channel.rows.owners())
@@ -134,6 +143,18 @@ def _seconds(milliseconds: object) -> float | None:
     except ValueError:
         return None
     return seconds if math.isfinite(seconds) else None
+
+
+def _delivery(message: Any) -> Delivery:
+    envelope = Envelope(
+        headers=message.headers,
+        body=message.body,
+        content_type=message.content_type or "",
+        content_encoding=message.content_encoding or "",
+        properties=message.properties,
+    )
+    queue = message.delivery_info.get("routing_key") or ""
+    return Delivery(queue=queue, envelope=envelope, message=message)
 
 
 class Receiver:
@@ -168,15 +189,7 @@ class Receiver:
             yield self._arrived
 
     def _arrive(self, message: Any) -> None:
-        envelope = Envelope(
-            headers=message.headers,
-            body=message.body,
-            content_type=message.content_type or "",
-            content_encoding=message.content_encoding or "",
-            properties=message.properties,
-        )
-        queue = message.delivery_info.get("routing_key") or ""
-        self._arrived.append(Delivery(queue=queue, envelope=envelope, message=message))
+        self._arrived.append(_delivery(message))
 
     def _refuse(self, message: Any, error: Exception) -> None:
         """What kombu cannot unpack, such as a body that is not compressed as its header says."""

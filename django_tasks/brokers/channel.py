@@ -301,6 +301,14 @@ class Channel(virtual.Channel):  # type: ignore[misc]
         here = self.rows.filter(queue__in=queues)
         return here.ready().exists() or here.due(now).exists()
 
+    def held(self, owner: str) -> list[Any]:
+        """The messages that a consumer holds, as its own channel has given them to it."""
+        found = []
+        for row in self.rows.owned_by(owner):
+            with contextlib.suppress(ValueError):  # somebody has spoilt it since
+                found.append(self.message_to_python(payload.from_row(row)))
+        return found
+
     def rescue(self, owner: str, most: int, reason: str) -> None:
         held = self.rows.owned_by(owner)
         held.filter(deliveries__gte=most).set_aside(reason)

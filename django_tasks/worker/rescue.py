@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 from collections.abc import Callable, Iterable
 
@@ -10,17 +9,18 @@ from django.db import connections, transaction
 
 from django_tasks import clock, conf, registry
 from django_tasks.brokers.broker import broker
-from django_tasks.exceptions import NotRegistered, TimeLimitExceeded, WorkerLostError
+from django_tasks.exceptions import NotRegistered, WorkerLostError
 from django_tasks.execution import journal, news
-from django_tasks.execution.outcome import Failed, Request, Revoked
+from django_tasks.execution.outcome import Failed, Request
 from django_tasks.execution.report import report_failures
-from django_tasks.execution.settlement import hand_back, settle, terminated
+from django_tasks.execution.settlement import hand_back, settle
 from django_tasks.message.errors import write_error
 from django_tasks.message.message import TaskMessage
 from django_tasks.models import TaskResult, Worker
 
+from . import verdicts
 from .admission import acks_late
-from .board import CUT, FREE, TERMINATED, Board, Running, Seat, worker_of
+from .board import CUT, FREE, Board, Seat, worker_of
 from .lease import Lease
 from .options import WorkerOptions
 
@@ -57,8 +57,7 @@ class Rescue:
         left = dict(journal.read(written, self.options.full_name) for written in seat.unsettled())
         guilty = [task for task in seat.running() if task.verdict]
         settle([outcome for outcome in left.values() if outcome is not None], seat.owner)
-        ended = settle([self.sentence(task) for task in guilty], seat.owner)
-        report_failures([outcome.request.message.id for outcome in ended])
+        verdicts.execute(guilty, seat.owner, self.options.full_name)
         begun = {id for id, outcome in left.items() if outcome is None}
         if not guilty:  # else they were stopped by no fault of theirs, and go back as if they had not begun
             begun |= {task.id for task in seat.running()}
@@ -69,22 +68,6 @@ class Rescue:
             else f"Process {seat.pid} died while running it."
         )
         rescue(seat.owner, has_begun=begun.__contains__, is_crash=not (is_cut or guilty), why=why)
-
-    def sentence(self, task: Running) -> Failed | Revoked:
-        """The end of a task because of which its process was killed."""
-        request = Request(message=TaskMessage(id=task.id, task=""), worker=self.options.full_name)
-        if task.verdict == TERMINATED:
-            return terminated(request)
-        finished_at = clock.now()
-        error = TimeLimitExceeded(f"It ran longer than its time limit of {task.limit:g} s.")
-        started_at = finished_at - dt.timedelta(seconds=clock.monotonic() - task.since)
-        return Failed(
-            request=request,
-            error=write_error(error),
-            traceback=None,
-            started_at=started_at,
-            finished_at=finished_at,
-        )
 
     def rescue_lost_workers(self) -> None:
         rows = TaskResult.objects.using(conf.current().DATABASE)

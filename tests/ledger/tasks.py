@@ -209,6 +209,12 @@ def told_of_its_limit(gate: str) -> None:
     wait_for(gate)
 
 
+@task(ignore_result=True, acks_late=True, store_errors_even_if_ignored=True, time_limit=0.3)
+def overrun_untracked(gate: str) -> None:
+    enter(overrun_untracked.request)
+    wait_for(gate)
+
+
 @task(rate_limit="10/s")
 def spaced() -> None:
     enter(spaced.request)
@@ -591,3 +597,9 @@ def who(*_: Any) -> dict[str, Any]:
     """What a task in a workflow knows of it."""
     request = who.request
     return {"id": request.id, "root": request.root_id, "parent": request.parent_id, "group": request.group}
+
+
+@task(ignore_result=True, store_errors_even_if_ignored=True)
+def wait_untracked(gate: str) -> None:
+    enter(wait_untracked.request)
+    wait_for(gate)

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from django_tasks.execution.report import report_failures
-from django_tasks.worker import rescue
+from django_tasks.worker import verdicts
 
 
 def die_once(ids: Collection[str]) -> None:
@@ -17,4 +17,4 @@ def die_once(ids: Collection[str]) -> None:
     report_failures(ids)
 
 
-rescue.report_failures = die_once
+verdicts.report_failures = die_once

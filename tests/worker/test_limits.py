@@ -6,18 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from django_tasks import task
+from django_tasks import Task, task
 from django_tasks.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
-from django_tasks.models import TaskResult
+from django_tasks.models import QueuedMessage, TaskResult
 from tests.ledger.models import Entry
 from tests.ledger.tasks import (
     clean_up,
     hold,
+    hold_untracked,
     loop_in_c,
     note,
+    overrun_untracked,
     sleep,
     swallow_soft_limit,
     told_of_its_limit,
+    wait_untracked,
 )
 from tests.workers import Start, eventually, status
 
@@ -129,6 +132,43 @@ def test_handlers_are_called_for_a_task_whose_process_was_killed(start_worker: S
 
     eventually(lambda: "after_return" in told(), "the handlers")
     assert told() == ["before_start", "on_failure", "after_return"]
+
+
+@pytest.mark.worker
+def test_an_untracked_task_that_is_killed_leaves_its_failure_if_its_message_is_kept_and_it_wants_that(
+    start_worker: Start, tmp_path: Path
+) -> None:
+    """FEATURES OPT-10, OPT-13: the message has all that a row is made of."""
+    sent = overrun_untracked.delay(str(tmp_path / "gate"))
+    start_worker("--processes=1")
+
+    eventually(TaskResult.objects.exists, "its failure")
+
+    row = TaskResult.objects.get()
+    assert (row.id, row.task, row.status) == (sent.id, overrun_untracked.name, "FAILURE")
+    assert "TimeLimitExceeded" in (row.result or "")
+    assert str(tmp_path) in row.args
+    assert not QueuedMessage.objects.exists()
+    assert note.delay(1).get(timeout=30) == 1
+    assert Entry.objects.filter(task_id=sent.id).count() == 1
+
+
+@pytest.mark.worker
+@pytest.mark.parametrize("sender", [hold_untracked, wait_untracked])
+def test_of_other_untracked_tasks_that_are_killed_nothing_is_left(
+    start_worker: Start, tmp_path: Path, sender: Task[[str], None]
+) -> None:
+    """One that does not want it (with its message kept), and one of which nobody has anything any more."""
+    sent = sender.apply_async((str(tmp_path / "gate"),), time_limit=0.3)
+    worker = start_worker("--processes=1")
+
+    eventually(lambda: f"Task {sent.id} runs longer" in worker.output, "the limit")
+
+    assert note.delay(1).get(timeout=30) == 1
+    assert Entry.objects.filter(task_id=sent.id).count() == 1
+    assert not TaskResult.objects.filter(id=sent.id).exists()
+    assert not QueuedMessage.objects.exists()
+    assert "too late" not in worker.output
 
 
 @pytest.mark.parametrize(

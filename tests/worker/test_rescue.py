@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -13,6 +14,7 @@ from django_tasks.message.message import TaskMessage
 from django_tasks.models import QueuedMessage, TaskResult
 from django_tasks.results.async_result import AsyncResult
 from django_tasks.worker import rescue as rescue_module
+from django_tasks.worker import verdicts
 from django_tasks.worker.board import DEAD, FREE, OVERDUE, TERMINATED, Board, Seat
 from django_tasks.worker.lease import Lease
 from django_tasks.worker.options import WorkerOptions
@@ -64,16 +66,25 @@ def interrupt(*_: object, **__: object) -> None:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("step", ["settle", "report_failures", "rescue"])
+@pytest.mark.parametrize(
+    ("where", "step"),
+    [
+        (rescue_module, "settle"),
+        (verdicts, "settle"),
+        (verdicts, "report_failures"),
+        (rescue_module, "rescue"),
+        (rescue_module, "hand_back"),
+    ],
+)
 def test_what_is_interrupted_leaves_nothing_half_done(
-    rescue: Rescue, seat: Seat, monkeypatch: pytest.MonkeyPatch, step: str
+    rescue: Rescue, seat: Seat, monkeypatch: pytest.MonkeyPatch, where: ModuleType, step: str
 ) -> None:
     overdue, neighbour = told_of_its_limit.delay("/no/gate"), hold_again.delay("/no/gate")
     run(seat, 0, overdue, OVERDUE)
     run(seat, 1, neighbour)
 
     with monkeypatch.context() as patch:
-        patch.setattr(rescue_module, step, interrupt)
+        patch.setattr(where, step, interrupt)
         with pytest.raises(Interrupted):
             rescue.clear(seat)
 
