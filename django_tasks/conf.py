@@ -47,6 +47,10 @@ class Settings:
     TASK_DEFAULT_QUEUE: str = setting("default", "The queue of tasks that name none.")
     TASK_QUEUES: tuple[str, ...] = setting((), "The queues of this project, besides the default one.")
     TASK_SERIALIZER: str = setting("json", "How arguments are written.")
+    TASK_COMPRESSION: str | None = setting(
+        None,
+        "How messages are compressed on their way: 'gzip', 'bzip2', 'lzma' or another name that kombu knows.",
+    )
     ACCEPT_CONTENT: tuple[str, ...] = setting(("json",), "The serializers a worker agrees to read.")
     TASK_ACKS_LATE: bool = setting(
         False, "Run a task again if its worker dies, instead of recording a failure."

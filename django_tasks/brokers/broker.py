@@ -20,6 +20,7 @@ from kombu.transport import TRANSPORT_ALIASES
 from kombu.utils.url import parse_url
 
 from django_tasks import conf
+from django_tasks.message import compression
 from django_tasks.message.message import Envelope
 
 EMBEDDED = "django"
@@ -71,13 +72,16 @@ class Broker:
         with producer.channel.sending():
             for posting in postings:
                 envelope = posting.envelope
+                headers = dict(envelope.headers)
                 producer.publish(
                     envelope.body,
                     routing_key=posting.queue,
                     priority=posting.priority,
                     content_type=envelope.content_type,
                     content_encoding=envelope.content_encoding,
-                    headers=dict(envelope.headers),
+                    # kombu writes the header again if it does.
+                    compression=compression.usable(headers.pop("compression", None)),
+                    headers=headers,
                     expiration=_seconds(envelope.properties.get("expiration")),
                     sent_at=posting.sent_at,
                     deliver_at=posting.deliver_at,

@@ -17,15 +17,23 @@ _STORED_TEXTS = ("content-type", "content-encoding")
 
 
 def write_body(message: dict[str, Any]) -> None:
-    """Text stays text, so that rows can be read by people; only what is no text is wrapped in base64."""
+    """Text stays text, so that rows can be read by people; only what is no text is wrapped in base64.
+
+    Compressed is no text, whatever its bytes look like: who undoes it expects bytes.
+    """
     body, encoding = message["body"], None
     if isinstance(body, bytes):
-        try:
-            body = body.decode("utf-8")
-        except UnicodeDecodeError:
-            body, encoding = base64.b64encode(body).decode(), "base64"
+        text = None if message["headers"].get("compression") else _as_text(body)
+        body, encoding = (text, None) if text is not None else (base64.b64encode(body).decode(), "base64")
     message["body"] = body
     message["properties"]["body_encoding"] = encoding
+
+
+def _as_text(body: bytes) -> str | None:
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
 
 
 def to_row(queue: str, message: dict[str, Any], *, priority: int) -> QueuedMessage:

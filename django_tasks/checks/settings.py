@@ -9,6 +9,7 @@ from django.core.checks import CheckMessage, Error, register
 
 from django_tasks import conf
 from django_tasks.brokers import broker, queues
+from django_tasks.message import compression
 from django_tasks.results import handler
 
 TAG = "tasks"
@@ -67,6 +68,18 @@ def queue_names(**_: Any) -> list[CheckMessage]:
         )
         for problem in queues.problems()
     ]
+
+
+@register(TAG)
+def message_compression(**_: Any) -> list[CheckMessage]:
+    if not can_be_asked():
+        return []
+    try:
+        compression.check(conf.current().TASK_COMPRESSION, f"{conf.NAME}['TASK_COMPRESSION']")
+    except ValueError as error:
+        hint = "Name one of these, or leave it out: then messages are not compressed."
+        return [Error(str(error), hint=hint, id="django_tasks.E009")]
+    return []
 
 
 @register(TAG)

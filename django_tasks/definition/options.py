@@ -16,6 +16,7 @@ from asgiref.sync import iscoroutinefunction
 
 from django_tasks import conf
 from django_tasks.exceptions import UnknownOption
+from django_tasks.message import compression
 from django_tasks.message.fields import LONGEST
 from django_tasks.message.protocol2 import HIGHEST_PRIORITY
 from django_tasks.message.saferepr import saferepr
@@ -46,6 +47,9 @@ class TaskOptions:
     queue: str | None = option(None, "The queue it waits in; `None` is `TASK_DEFAULT_QUEUE`.")
     priority: int | None = option(None, "0 to 9; 0, the default, is served first by the embedded broker.")
     serializer: str | None = option(None, "How arguments are written; `None` is `TASK_SERIALIZER`.")
+    compression: str | None = option(
+        None, "How its messages are compressed, such as 'gzip'; `None` is `TASK_COMPRESSION`."
+    )
     expires: float | dt.datetime | None = option(None, "Seconds after sending, or a moment: no later.")  # noqa: RUF009
     ignore_result: bool | None = option(None, "Nothing is stored of it; `None` is `TASK_IGNORE_RESULT`.")
     acks_late: bool | None = option(None, "It runs again if its worker dies; `None` is `TASK_ACKS_LATE`.")
@@ -111,6 +115,7 @@ class CallOptions(TypedDict, total=False):
     queue: Annotated[str | None, "The queue it waits in."]
     priority: Annotated[int | None, "0 to 9; 0 is served first by the embedded broker."]
     serializer: Annotated[str | None, "How arguments are written."]
+    compression: Annotated[str | None, "How the message is compressed, such as 'gzip'."]
     task_id: Annotated[str | None, "The id to be known by, at most 255 characters; otherwise a new UUIDv7."]
     headers: Annotated[
         Mapping[str, Any] | None, "Values of your own that travel along; see `request.headers`."
@@ -134,7 +139,7 @@ class CallOptions(TypedDict, total=False):
 TASK_OPTIONS_TO_COME = frozenset(
     (
         "reject_on_worker_lost",
-        *("compression", "exchange", "routing_key", "mandatory", "immediate"),
+        *("exchange", "routing_key", "mandatory", "immediate"),
         *("backend", "queue_name", "takes_context"),
     )
 )
@@ -144,7 +149,7 @@ CALL_OPTIONS_TO_COME = frozenset(
         "add_to_parent",
         *("retry", "retry_policy"),
         *("connection", "producer", "publisher"),
-        *("compression", "exchange", "routing_key", "mandatory", "immediate"),
+        *("exchange", "routing_key", "mandatory", "immediate"),
     )
 )
 
@@ -226,6 +231,7 @@ def check_values(given: Mapping[str, Any], *, where: str) -> dict[str, Any]:
     for name in (found.get("name") or None, *found.get("aliases", ())):
         check_text(name, "name", where)
     check_priority(found.get("priority"), where)
+    compression.check(found.get("compression"), where)
     check_limits(found.get("time_limit"), found.get("soft_time_limit"), where)
     per_second(found.get("rate_limit"))
     for name in ("max_retries", "default_retry_delay", "retry_backoff", "retry_backoff_max"):
@@ -270,6 +276,7 @@ def check_call(given: Mapping[str, Any]) -> None:
     for name in ("task_id", "shadow", "reply_to"):
         check_text(given.get(name), name, "apply_async")
     check_priority(given.get("priority"), "apply_async")
+    compression.check(given.get("compression"), "apply_async")
     check_limits(given.get("time_limit"), given.get("soft_time_limit"), "apply_async")
 
 

@@ -17,6 +17,7 @@ from django_tasks import clock, conf, registry
 from django_tasks.brokers import queues
 from django_tasks.exceptions import NotRegistered
 from django_tasks.handlers import later
+from django_tasks.message import compression
 from django_tasks.message.message import TaskMessage
 from django_tasks.message.protocol2 import RESERVED
 from django_tasks.message.saferepr import MASK, is_secret, saferepr
@@ -50,6 +51,7 @@ class Order:
             "queue": queues.check(options.get("queue") or said.queue or settings.TASK_DEFAULT_QUEUE),
             "priority": _first(options.get("priority"), said.priority, 0),
             "serializer": options.get("serializer") or said.serializer or settings.TASK_SERIALIZER,
+            "compression": _compression(said, options, settings.TASK_COMPRESSION),
             "ignore_result": _ignore_result(task, said, options, settings.TASK_IGNORE_RESULT),
             "expires": _moment(_first(options.get("expires"), said.expires, None), "expires"),
             "time_limit": _first(options.get("time_limit"), said.time_limit, None),
@@ -150,6 +152,7 @@ def changes(options: CallOptions) -> dict[str, Any]:
     for name in (
         "priority",
         "serializer",
+        "compression",
         "ignore_result",
         "shadow",
         "reply_to",
@@ -159,6 +162,13 @@ def changes(options: CallOptions) -> dict[str, Any]:
         if (value := options.get(name)) is not None:
             found[name] = value
     return found
+
+
+def _compression(said: TaskOptions, options: CallOptions, otherwise: str | None) -> str | None:
+    chosen = options.get("compression") or said.compression
+    return compression.check(
+        chosen or otherwise, "apply_async" if chosen else "DJANGO_TASKS['TASK_COMPRESSION']"
+    )
 
 
 def _ignore_result(task: str, said: TaskOptions, options: CallOptions, otherwise: bool) -> bool:

@@ -40,6 +40,8 @@ class TaskMessage:
     argsrepr: str = ""
     kwargsrepr: str = ""
     serializer: str = "json"
+    #: How the body is compressed on its way: a content type, or a name that kombu knows.
+    compression: str | None = None
     callbacks: tuple[Mapping[str, Any], ...] | None = None
     errbacks: tuple[Mapping[str, Any], ...] | None = None
     chain: tuple[Mapping[str, Any], ...] | None = None
@@ -51,7 +53,10 @@ class TaskMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """A message written down: what a broker carries and what a row keeps."""
+    """A message written down: what a broker carries and what a row keeps.
+
+    The body is never compressed here. The header `compression` says that it was, or is to be, where it travels.
+    """
 
     headers: Mapping[str, Any]
     body: str | bytes

@@ -1,7 +1,8 @@
 """TaskMessage ⇄ Celery's message protocol 2, as Celery 5 speaks it (docs.celeryq.dev, "Message Protocol").
 
 Headers say what to run and when, the body is `[args, kwargs, embed]`, properties are for the broker. The body
-of an envelope is never compressed: kombu compresses when it publishes and undoes it on receipt.
+of an envelope is never compressed: kombu compresses when it publishes, as the header `compression` says, and undoes it
+on receipt.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from .fields import ARRAY, LONGEST, Fields
 from .message import Envelope, TaskMessage
 
 HIGHEST_PRIORITY = 9
-#: Headers with a meaning of their own, not the user's to choose. `compression` is kombu's, which has acted on
-#: it before we read: forwarded, it would make the next reader decompress plain text.
+#: Headers with a meaning of their own, not the user's to choose. `compression` is kombu's, which acts on it: one that
+#: the broker did not act on would make the next reader decompress plain text.
 RESERVED = frozenset({
     "lang", "task", "id", "shadow", "eta", "expires", "group", "group_index", "retries", "timelimit",
     "root_id", "parent_id", "argsrepr", "kwargsrepr", "origin", "ignore_result", "replaced_task_nesting",
@@ -79,6 +80,7 @@ def _headers(message: TaskMessage) -> dict[str, Any]:
         "replaced_task_nesting": message.replaced_task_nesting,
         "stamped_headers": None,
         "stamps": {},
+        **({"compression": message.compression} if message.compression else {}),
         **_checked(message.headers),
     }
 
@@ -156,6 +158,7 @@ def decode(envelope: Envelope, *, queue: str, accept: Collection[str]) -> TaskMe
         argsrepr=headers.display("argsrepr"),
         kwargsrepr=headers.display("kwargsrepr"),
         serializer=serialization.name_of(envelope.content_type),
+        compression=headers.name("compression"),
         callbacks=embed.signatures("callbacks"),
         errbacks=embed.signatures("errbacks"),
         chain=embed.signatures("chain"),

@@ -339,13 +339,8 @@ def test_a_forgotten_receiver_is_no_leak() -> None:
 def test_a_body_that_is_not_compressed_as_it_says_is_set_aside_and_the_others_come(
     receiver: Receiver,
 ) -> None:
-    lying = Envelope(
-        headers={"compression": "application/x-gzip"},
-        body="plain",
-        content_type="application/json",
-        content_encoding="utf-8",
-    )
-    broker().publish([Posting(envelope=lying, queue="default")])
+    with broker().connect() as stranger:
+        kombu.Producer(stranger).publish("plain", routing_key="default", headers={"compression": "gzip"})
     post("good")
 
     with receiver.receive(5) as deliveries:
@@ -353,6 +348,19 @@ def test_a_body_that_is_not_compressed_as_it_says_is_set_aside_and_the_others_co
         receiver.settle(deliveries)
 
     assert "cannot be unpacked" in QueuedMessage.objects.aside().get().reason
+
+
+def test_ser_02_a_compression_that_only_others_know_is_left_out_and_the_log_says_so(
+    receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A housekeeper may have to send again what a task process compressed in a way of its own."""
+    unknown = dataclasses.replace(envelope("[1]"), headers={"id": "1", "compression": "application/x-ours"})
+
+    broker().publish([Posting(envelope=unknown, queue="default")])
+
+    assert "cannot compress as 'application/x-ours'" in caplog.text
+    with receiver.receive(1) as (delivery,):
+        assert (delivery.envelope.headers, texts([delivery])) == ({"id": "1"}, ["[1]"])
 
 
 def test_receiving_and_settling_takes_as_many_statements_for_fifty_as_for_five(receiver: Receiver) -> None:

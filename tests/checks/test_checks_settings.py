@@ -79,6 +79,15 @@ def test_a_broker_url_that_will_not_do_is_an_error(settings: Settings, url: str)
     assert "DJANGO_TASKS['BROKER_URL']" in error.hint
 
 
+def test_set_12_a_compression_that_is_not_there_is_an_error(settings: Settings) -> None:
+    settings.DJANGO_TASKS = {"TASK_COMPRESSION": "gzipp"}
+
+    (error,) = django_checks.run_checks(tags=["tasks"])
+
+    assert error.id == "django_tasks.E009"
+    assert "Did you mean 'gzip'?" in error.msg
+
+
 def test_a_name_that_no_queue_can_have_is_an_error(settings: Settings) -> None:
     settings.DJANGO_TASKS = {"TASK_QUEUES": ["mail", "no spaces"]}
 

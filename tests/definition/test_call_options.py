@@ -23,7 +23,7 @@ def fixed_time(monkeypatch: pytest.MonkeyPatch) -> None:
 def send() -> None: ...
 
 
-@task(queue="mail", priority=3, serializer="yaml", ignore_result=True, expires=120)
+@task(queue="mail", priority=3, serializer="yaml", compression="bzip2", ignore_result=True, expires=120)
 def choosy() -> None: ...
 
 
@@ -36,6 +36,8 @@ def choosy() -> None: ...
         ({"priority": 0}, "priority", 0),
         ({}, "serializer", "yaml"),
         ({"serializer": "json"}, "serializer", "json"),
+        ({}, "compression", "application/x-bz2"),
+        ({"compression": "gzip"}, "compression", "application/x-gzip"),
         ({}, "ignore_result", True),
         ({"ignore_result": False}, "ignore_result", False),
         ({}, "expires", NOW + dt.timedelta(seconds=120)),
@@ -46,7 +48,7 @@ def choosy() -> None: ...
 def test_the_call_goes_before_the_task(
     sent: list[TaskMessage], settings: Any, asked: Any, field: str, expected: Any
 ) -> None:
-    """FEATURES EXE-03, EXE-12, EXE-14, OPT-04, OPT-24, OPT-29."""
+    """FEATURES EXE-03, EXE-12, EXE-13, EXE-14, OPT-04, OPT-05, OPT-24, OPT-29."""
     settings.DJANGO_TASKS = {"TASK_QUEUES": ["mail", "bulk"]}
 
     choosy.apply_async(**asked)
@@ -55,8 +57,9 @@ def test_the_call_goes_before_the_task(
 
 
 def test_the_settings_speak_when_nobody_else_does(sent: list[TaskMessage], settings: Any) -> None:
-    """FEATURES OPT-04, OPT-24."""
+    """FEATURES OPT-04, OPT-24, SET-12."""
     settings.DJANGO_TASKS = {
+        "TASK_COMPRESSION": "zlib",
         "TASK_DEFAULT_QUEUE": "main",
         "TASK_SERIALIZER": "yaml",
         "TASK_IGNORE_RESULT": True,
@@ -70,6 +73,7 @@ def test_the_settings_speak_when_nobody_else_does(sent: list[TaskMessage], setti
 
     (message,) = sent
     assert (message.queue, message.serializer, message.ignore_result) == ("main", "yaml", True)
+    assert message.compression == "application/x-gzip"
     assert message.argsrepr == "('********',)"
 
 
@@ -190,3 +194,16 @@ def test_the_rest_travels_as_it_is(sent: list[TaskMessage]) -> None:
     (message,) = sent
     assert (message.id, result.id, message.root_id) == ("my-id", "my-id", "my-id")
     assert (message.headers, message.shadow, message.reply_to) == ({"by": "me"}, "sending", "answers")
+
+
+def test_opt_05_a_compression_that_is_not_there_is_an_error_where_it_is_written(settings: Any) -> None:
+    with pytest.raises(ValueError, match=r"no compression 'gzipp' is installed. Did you mean 'gzip'"):
+        send.apply_async(compression="gzipp")
+    with pytest.raises(ValueError, match=r"shrink: no compression 'rar' is installed. There are gzip, zlib"):
+
+        @task(compression="rar")
+        def shrink() -> None: ...
+
+    settings.DJANGO_TASKS = {"TASK_COMPRESSION": "lzm"}
+    with pytest.raises(ValueError, match=r"TASK_COMPRESSION'\]: no compression 'lzm' .* mean 'lzma'"):
+        send.delay()

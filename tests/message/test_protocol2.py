@@ -197,11 +197,17 @@ def test_headers_of_others_are_kept_and_forwarded():
     assert encode(message).headers["stamps"] == {"t": 1}
 
 
-def test_compression_that_was_undone_is_not_forwarded():
+def test_opt_05_compression_that_was_undone_is_asked_for_again_and_is_no_header_of_the_users():
     message = read(written(headers={"compression": "application/x-gzip"}))
 
+    assert message.compression == "application/x-gzip"
     assert "compression" not in message.headers
-    assert "compression" not in encode(message).headers
+    assert encode(message).headers["compression"] == "application/x-gzip"
+    assert encode(message).body == encode(replace(message, compression=None)).body
+
+
+def test_a_message_that_nobody_wants_compressed_has_no_header_for_it():
+    assert "compression" not in encode(MESSAGE).headers
 
 
 @pytest.mark.parametrize("text", ["2026-11-20T08:00:00Z", "2026-11-20T10:00:00+02:00", "2026-11-20T09:00:00"])
