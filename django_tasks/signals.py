@@ -9,9 +9,11 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from django.dispatch import Signal
+
+Receiver = TypeVar("Receiver", bound=Callable[..., Any])
 
 logger = logging.getLogger("django_tasks.signals")
 
@@ -28,16 +30,24 @@ class TaskSignal(Signal):
         self.name = name
         self._named: set[str] = set()
 
+    @overload  # type: ignore[override]  # Django's returns nothing
+    def connect(
+        self, receiver: Receiver, sender: object = None, weak: bool = True, dispatch_uid: Any = None
+    ) -> Receiver: ...
+    @overload
+    def connect(
+        self, receiver: None = None, sender: object = None, weak: bool = True, dispatch_uid: Any = None
+    ) -> Callable[[Receiver], Receiver]: ...
     def connect(
         self,
-        receiver: Callable[..., Any] | None = None,
+        receiver: Any = None,
         sender: object = None,
         weak: bool = True,
         dispatch_uid: Any = None,
     ) -> Any:
         """As Django's; and without a receiver a decorator, as Celery's."""
 
-        def connect(receiver: Callable[..., Any]) -> Callable[..., Any]:
+        def connect(receiver: Receiver) -> Receiver:
             super(TaskSignal, self).connect(receiver, self._same(sender), weak, dispatch_uid)
             return receiver
 

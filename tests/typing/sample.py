@@ -22,6 +22,7 @@ from django_tasks import (
     task,
 )
 from django_tasks.exceptions import Retry
+from django_tasks.signals import task_failure, task_success
 
 logger = get_task_logger(__name__)
 
@@ -269,3 +270,20 @@ def ask_many(group: GroupResult, several: ResultSet, one: AsyncResult[int]) -> N
     assert_type(result_from_tuple(one.as_tuple()), AsyncResult[Any] | GroupResult)
     several.add(one)
     several.get(timeout="soon")  # error: arg-type
+
+
+@task_success.connect
+def cheer(sender: object, result: object, **about: object) -> int:
+    return 1
+
+
+@task_failure.connect(sender=add, weak=False)
+def mourn(sender: object, **about: object) -> str:
+    return "alas"
+
+
+assert_type(cheer(None, None), int)
+assert_type(mourn(None), str)
+assert_type(task_success.connect(mourn, sender="shop.tasks.add")(None), str)
+cheer()  # error: call-arg
+task_success.connect("cheer")  # error: call-overload
