@@ -29,7 +29,7 @@ else:
 
     R = TypeVar("R")
 
-#: Told of each state as a dict: task_id, status, result, traceback, children, date_done.
+#: Told of each state as a dict: task_id, status, result, traceback, children, parent_id, date_done.
 OnMessage = Callable[[dict[str, Any]], object]
 
 # Sets of handles are made of these handles.
@@ -167,7 +167,7 @@ class AsyncResult(Generic[R]):
         return lambda record: told(self._body(record))
 
     def _body(self, record: Record) -> dict[str, Any]:
-        return {**record.to_body(), "children": self.children}
+        return {**record.to_body(), "children": self.children, "parent_id": self._facts().parent_id}
 
     # -- asking
 

@@ -140,7 +140,9 @@ def test_each_state_is_told_while_it_is_waited_for(send: Send, end: End) -> None
     ]
     assert told[-1]["task_id"] == id
     assert told[-1]["date_done"] is not None
-    assert {"task_id", "status", "result", "traceback", "children", "date_done"} == told[-1].keys()
+    assert {"task_id", "status", "result", "traceback", "children", "parent_id", "date_done"} == told[
+        -1
+    ].keys()
 
 
 @pytest.mark.django_db
