@@ -12,7 +12,7 @@ from django_tasks.results import async_result, result_set
 from . import decorators, order
 from .control import Control
 from .options import CallOptions, TaskOptions, check_text
-from .request import running_task
+from .request import running_task, sent_here
 from .task import Task as TaskClass
 
 T = TypeVar("T", bound=TaskClass[..., Any])
@@ -68,7 +68,7 @@ class App:
         asked = order.Order(name, TaskOptions(), options)
         message = asked.message(order.positional(args, kwargs), order.keywords(kwargs))
         order.send([message])
-        return async_result.AsyncResult.of(message)
+        return sent_here(async_result.AsyncResult.of(message))
 
 
 app = App()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django_tasks.message.message import TaskMessage
+from django_tasks.results.async_result import AsyncResult
 
 from .worker_log import worker_log
 
@@ -25,7 +26,16 @@ class Context:
     `get(name)` and attribute access also find the headers that the sender added.
     """
 
-    __slots__ = ("_delivery_info", "_message", "_report", "_retry", "hostname", "is_eager", "owner")
+    __slots__ = (
+        "_delivery_info",
+        "_message",
+        "_report",
+        "_retry",
+        "children",
+        "hostname",
+        "is_eager",
+        "owner",
+    )
 
     _message: TaskMessage
     _delivery_info: Mapping[str, Any] | None
@@ -39,6 +49,8 @@ class Context:
     is_eager: bool
     #: Whose the row is, as it says; empty where there is none.
     owner: str
+    #: What this run has sent so far, the first one first.
+    children: list[AsyncResult[Any]]
 
     @classmethod
     def of(
@@ -60,6 +72,7 @@ class Context:
         context.hostname = hostname
         context.is_eager = is_eager
         context.owner = owner
+        context.children = []
         return context
 
     @property
@@ -111,7 +124,7 @@ class Context:
 
     @property
     def group_index(self) -> int | None:
-        """Its place in the group."""
+        """Its place in the group, from 0."""
         return self._message.group_index
 
     @property
@@ -132,6 +145,11 @@ class Context:
         return self._message.errbacks
 
     errback = errbacks
+
+    @property
+    def replaced_task_nesting(self) -> int:
+        """How many tasks were replaced by others before this one."""
+        return self._message.replaced_task_nesting
 
     @property
     def eta(self) -> str | None:
@@ -196,6 +214,35 @@ class Context:
     def get(self, name: str, default: Any = None) -> Any:
         return getattr(self, name, default)
 
+    def as_execution_options(self) -> dict[str, Any]:
+        """This run as Celery's options of a call: what it takes to send the same again."""
+        hard, soft = self.timelimit
+        headers = {
+            name: value for name, value in self._message.headers.items() if name not in _OF_DEAD_LETTERS
+        }
+        stamps, stamped = headers.pop("stamps", None), headers.pop("stamped_headers", None)
+        return {
+            "task_id": self.id,
+            "root_id": self.root_id,
+            "parent_id": self.parent_id,
+            "group_id": self.group,
+            "group_index": self.group_index,
+            "shadow": self.shadow,
+            "chord": self.chord,
+            "chain": self.chain,
+            "link": self.callbacks,
+            "link_error": self.errbacks,
+            "expires": self.expires,
+            "soft_time_limit": soft,
+            "time_limit": hard,
+            "headers": headers,
+            "retries": self.retries,
+            "reply_to": self.reply_to,
+            "replaced_task_nesting": self.replaced_task_nesting,
+            "origin": self.origin,
+            **_stamps(stamps, stamped),
+        }
+
     if not TYPE_CHECKING:  # a type checker should go on to find slips of the pen
 
         def __getattr__(self, name: str) -> Any:
@@ -206,3 +253,16 @@ class Context:
 
     def __repr__(self) -> str:
         return f"<Context: {self.task}[{self.id or 'called directly'}]>"
+
+
+#: Headers in which RabbitMQ tells what became of a message before: copied, they would make it see a circle.
+_OF_DEAD_LETTERS = frozenset({
+    "x-death", "x-first-death-exchange", "x-first-death-queue", "x-first-death-reason",
+    "x-last-death-exchange", "x-last-death-queue", "x-last-death-reason",
+})  # fmt: skip
+
+
+def _stamps(stamps: object, stamped: object) -> dict[str, Any]:
+    if not isinstance(stamps, Mapping) or not isinstance(stamped, list | tuple):
+        return {}
+    return {"stamped_headers": stamped, **{name: stamps[name] for name in stamps if name in stamped}}

@@ -321,6 +321,15 @@ def check_text(text: str | None, name: str, where: str) -> None:
         raise ValueError(f"{where}: {name} must be 1 to {LONGEST} printable characters, not {shown}.")
 
 
+def check_made_name(name: str, where: str) -> None:
+    """A name that nobody chose must fit as well. Raises `ValueError`."""
+    if len(name) > LONGEST:
+        raise ValueError(
+            f"{where}: the name made of its place has {len(name)} characters, and {LONGEST} are the most. "
+            'Give it one: @task(name="...").'
+        )
+
+
 def check_priority(priority: int | None, where: str) -> None:
     if priority is not None and not 0 <= priority <= HIGHEST_PRIORITY:
         raise ValueError(f"{where}: priority must be from 0 to {HIGHEST_PRIORITY}, not {priority}.")

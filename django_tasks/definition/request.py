@@ -6,25 +6,40 @@ variable), so a task that calls another one directly has its own request back af
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django_tasks.message.message import TaskMessage
+from django_tasks.results.async_result import AsyncResult
 
 from .context import Context
 
 if TYPE_CHECKING:
     from .task import Task
 
-__all__ = ["Context", "current_task", "directly", "request_of", "running", "running_task", "sender"]
+__all__ = [
+    "Context",
+    "called",
+    "current_task",
+    "directly",
+    "request_of",
+    "running",
+    "running_task",
+    "sender",
+    "sent_here",
+    "through_call",
+]
+
+Sent = TypeVar("Sent", bound=AsyncResult[Any])
 
 
 class running:  # noqa: N801 - it reads as a verb where it is used
     """`with running(task, context):` makes `context` the request of `task`. Each instance is for one use."""
 
-    __slots__ = ("_token", "context", "outer", "task")
+    __slots__ = ("_token", "body_is_due", "context", "outer", "task")
 
     _token: Token[running | None]
     #: The run around this one, if there is one.
@@ -33,6 +48,8 @@ class running:  # noqa: N801 - it reads as a verb where it is used
     def __init__(self, task: Task[..., Any], context: Context) -> None:
         self.task = task
         self.context = context
+        #: Its task was called like a function, and its body is to be run from there; see `called`.
+        self.body_is_due = False
 
     def __enter__(self) -> Context:
         self.outer = _innermost.get()
@@ -58,6 +75,28 @@ def request_of(task: Task[..., Any]) -> Context:
     return directly(task, (), {})
 
 
+def through_call() -> None:
+    """Say that the run under way calls its task like a function, because that overrides `__call__`."""
+    run = _innermost.get()
+    assert run is not None
+    run.body_is_due = True
+
+
+@contextlib.contextmanager
+def called(task: Task[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[None]:
+    """The block is the body of `task`, called like a function: a run of its own, unless it is what a worker called."""
+    run = _innermost.get()
+    if run is None or run.task is not task or not run.body_is_due:
+        with running(task, directly(task, args, kwargs)):
+            yield
+        return
+    run.body_is_due = False  # a body that calls its task once more begins another run
+    try:
+        yield
+    finally:
+        run.body_is_due = True
+
+
 def directly(task: Task[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Context:
     """The context of a call that no message asked for."""
     return Context.of(TaskMessage(id="", task=task.name, args=args, kwargs=kwargs))
@@ -71,6 +110,13 @@ def sender() -> Context | None:
             return run.context
         run = run.outer
     return None
+
+
+def sent_here(result: Sent) -> Sent:
+    """Note that the run under way has sent this, for its `request.children`."""
+    if parent := sender():
+        parent.children.append(result)
+    return result
 
 
 def running_task() -> Task[..., Any] | None:

@@ -24,8 +24,8 @@ from . import order, progress, retry, workflow
 from .arguments import Arguments
 from .einfo import ExceptionInfo
 from .logger import TaskLogger
-from .options import CallOptions, TaskOptions, check_combinations, check_values
-from .request import Context, directly, request_of, running
+from .options import CallOptions, TaskOptions, check_combinations, check_made_name, check_values
+from .request import Context, called, request_of, sent_here
 
 if TYPE_CHECKING:
     # With defaults (PEP 696) a bare `Task` takes any arguments and returns anything.
@@ -73,6 +73,7 @@ class TaskType(ABCMeta):
         cls._making = RLock()
         check_combinations(cls, where=f"{cls.__module__}.{cls.__qualname__}")
         if cls.is_task:
+            check_made_name(cls.name, where=f"{cls.__module__}.{cls.__qualname__}")
             registry.register(cls)
 
     @property
@@ -80,7 +81,7 @@ class TaskType(ABCMeta):
         """Whether there is something to run."""
         return not (cls.abstract or cls.__abstractmethods__ or cls.run is Task.run)
 
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __call__(cls, /, *args: Any, **kwargs: Any) -> Any:
         if not cls.is_task:
             return super().__call__(*args, **kwargs)
         with cls._making:
@@ -111,25 +112,26 @@ class Task(TaskOptions, Generic[P, R], metaclass=TaskType):
         #: Whether the body is a coroutine.
         is_async: bool
 
-    def run(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def run(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """The body. Called by workers; to call it yourself, call the task."""
         raise NotImplementedError(f"{type(self).__qualname__} has no run(): define it.")
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the body here and now, as a function: nothing is sent or recorded, exceptions propagate.
 
-        Of an `async def` it is the coroutine that is returned.
+        Of an `async def` it is the coroutine that is returned. A class that overrides this has it called by workers as
+        well; with `super().__call__(...)` the body is run, and there it is the run that the worker began.
         """
         if self.is_async:
             return cast("R", self._awaited(args, kwargs))
-        with running(self, directly(self, args, kwargs)):
+        with called(self, args, kwargs):
             return self.run(*args, **kwargs)
 
     async def _awaited(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        with running(self, directly(self, args, kwargs)):
+        with called(self, args, kwargs):
             return await cast("Any", self.run)(*args, **kwargs)
 
-    def delay(self, *args: P.args, **kwargs: P.kwargs) -> async_result.AsyncResult[R]:
+    def delay(self, /, *args: P.args, **kwargs: P.kwargs) -> async_result.AsyncResult[R]:
         """Send the task with these arguments; the same as `apply_async(args, kwargs)`."""
         return self._send(self._message(args, kwargs, {}))
 
@@ -147,12 +149,12 @@ class Task(TaskOptions, Generic[P, R], metaclass=TaskType):
         """
         return self._send(self._message(order.positional(args, kwargs), order.keywords(kwargs), options))
 
-    async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> async_result.AsyncResult[R]:
+    async def adelay(self, /, *args: P.args, **kwargs: P.kwargs) -> async_result.AsyncResult[R]:
         """`delay` for async code: sends from the thread that Django's async interfaces use for the database.
 
         If a transaction is open there, it is joined: so it is below a view or a function that is not async.
         """
-        return await sync_to_async(self.delay)(*args, **kwargs)
+        return await sync_to_async(partial(self.delay, *args, **kwargs))()
 
     async def aapply_async(
         self,
@@ -163,7 +165,7 @@ class Task(TaskOptions, Generic[P, R], metaclass=TaskType):
         """`apply_async` for async code; see `adelay`."""
         return await sync_to_async(self.apply_async)(args, kwargs, **options)
 
-    def delay_on_commit(self, *args: P.args, **kwargs: P.kwargs) -> async_result.AsyncResult[R]:
+    def delay_on_commit(self, /, *args: P.args, **kwargs: P.kwargs) -> async_result.AsyncResult[R]:
         """`apply_async_on_commit(args, kwargs)`."""
         return self.apply_async_on_commit(args, kwargs)
 
@@ -218,11 +220,11 @@ class Task(TaskOptions, Generic[P, R], metaclass=TaskType):
     def _sent(self, message: TaskMessage) -> async_result.AsyncResult[R]:
         result = self.AsyncResult(message.id)
         result.ignored = bool(message.ignore_result)
-        return result
+        return sent_here(result)
 
     def _send(self, message: TaskMessage) -> async_result.AsyncResult[R]:
         if conf.current().TASK_ALWAYS_EAGER:
-            return cast("async_result.AsyncResult[R]", order.run_here(message))
+            return sent_here(cast("async_result.AsyncResult[R]", order.run_here(message)))
         try:
             order.send([message])
         except SynchronousOnlyOperation as error:
@@ -435,7 +437,7 @@ if TYPE_CHECKING:
         """A task made of an `async def`, as type checkers see it: called, it is a coroutine; its result is what
         that returns."""
 
-        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:  # type: ignore[override]
+        def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:  # type: ignore[override]
             raise NotImplementedError
 
 

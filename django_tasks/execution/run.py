@@ -18,7 +18,7 @@ from django_tasks import clock, conf, middleware, signals, states
 from django_tasks.definition import retry
 from django_tasks.definition.einfo import ExceptionInfo
 from django_tasks.definition.options import HANDLERS
-from django_tasks.definition.request import Context, running_task
+from django_tasks.definition.request import Context, running_task, through_call
 from django_tasks.definition.task import Task
 from django_tasks.exceptions import Ignore, Reject, Replaced, TaskPredicate
 from django_tasks.message.errors import write_error
@@ -291,7 +291,10 @@ def _call_body(message: TaskMessage) -> Any:
 def _body(message: TaskMessage) -> Any:
     task = running_task()
     assert task is not None
-    return task.run(*message.args, **message.kwargs)
+    if type(task).__call__ is Task.__call__:
+        return task.run(*message.args, **message.kwargs)
+    through_call()  # as in Celery, a class that overrides it has a say here, too
+    return task(*message.args, **message.kwargs)
 
 
 async def _await_body(message: TaskMessage) -> Any:
@@ -301,7 +304,9 @@ async def _await_body(message: TaskMessage) -> Any:
 
 
 async def _body_async(message: TaskMessage) -> Any:
-    return await interruptible(_body(message))
+    body = _body(message)
+    # What overrides `__call__` may have an answer without running the body.
+    return await interruptible(body) if inspect.iscoroutine(body) else body
 
 
 #: Files whose frames say nothing about a task.

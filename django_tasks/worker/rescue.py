@@ -15,7 +15,6 @@ from django_tasks.execution.outcome import Failed, Request
 from django_tasks.execution.report import report_failures
 from django_tasks.execution.settlement import hand_back, settle
 from django_tasks.message.errors import write_error
-from django_tasks.message.message import TaskMessage
 from django_tasks.models import TaskResult, Worker
 
 from . import verdicts

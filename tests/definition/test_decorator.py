@@ -256,3 +256,27 @@ def test_a_function_written_in_c_takes_any_arguments(sent: list[Any]) -> None:
 
 def identity(x: int) -> int:
     return x
+
+
+def named(name: str) -> Callable[[], None]:
+    def function() -> None: ...
+
+    function.__name__ = function.__qualname__ = name
+    return function
+
+
+def test_nam_02_a_name_made_of_a_place_that_is_too_long_is_refused_at_the_declaration() -> None:
+    with pytest.raises(
+        ValueError, match=r"has 2\d\d characters, and 255 are the most. Give it one: @task\(name"
+    ):
+        task(named("a" * 250))
+
+    assert not [known for known in registry.tasks if "aaaa" in known]
+
+
+def test_a_function_with_a_long_name_is_a_task_under_a_chosen_one() -> None:
+    assert task(name="tests.short")(named("b" * 250)).name == "tests.short"
+
+
+def test_a_class_that_is_no_task_may_have_any_name() -> None:
+    assert type(Task)("C" * 300, (Task,), {"abstract": True}).abstract

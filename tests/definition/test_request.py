@@ -13,6 +13,7 @@ import pytest
 from django_tasks import Task, app, current_task, task
 from django_tasks.definition.request import Context, running
 from django_tasks.message.message import TaskMessage
+from django_tasks.message.protocol2 import encode
 
 
 @task
@@ -25,8 +26,8 @@ def message(**fields: Any) -> TaskMessage:
 
 
 def test_a_context_tells_what_the_message_says() -> None:
-    """FEATURES REQ-01 REQ-02 REQ-03 REQ-04 REQ-05 REQ-06 REQ-07 REQ-08 REQ-09 REQ-11 REQ-12 REQ-14 REQ-17 REQ-18 REQ-19
-    REQ-20 REQ-21 REQ-22 REQ-23 REQ-26."""
+    """FEATURES REQ-01 REQ-02 REQ-03 REQ-04 REQ-05 REQ-06 REQ-07 REQ-08 REQ-09 REQ-11 REQ-12 REQ-14 REQ-16 REQ-17 REQ-18
+    REQ-19 REQ-20 REQ-21 REQ-22 REQ-23 REQ-26."""
     context = Context.of(
         message(
             queue="mail",
@@ -212,3 +213,100 @@ def test_outside_of_tasks_there_is_no_current_one() -> None:
     assert app.current_task is None
     with pytest.raises(AttributeError, match="No task is running here"):
         current_task.request  # noqa: B018
+
+
+@pytest.mark.django_db
+def test_req_27_a_run_knows_what_it_has_sent_so_far(sent: list[TaskMessage]) -> None:
+    before = add.delay(0, 0)
+    with running(add, Context.of(message())):
+        first = add.delay(1, 1)
+        so_far = list(add.request.children)
+        rest = [*add.bulk([(2, 2), (3, 3)]), app.send_task("elsewhere.add", (4, 4))]
+        children = add.request.children
+    with running(add, Context.of(message())):
+        of_the_next_run = add.request.children
+
+    assert so_far == [first]
+    assert children == [first, *rest]
+    assert before not in children
+    assert of_the_next_run == []
+    assert [one.id for one in sent] == [before.id, *(child.id for child in children)]
+
+
+def test_req_27_what_an_inner_call_sends_is_a_child_of_the_run_around_it(sent: list[TaskMessage]) -> None:
+    @task(name="tests.send_two")
+    def send_two() -> None:
+        add.delay(1, 1)
+        add.delay(2, 2)
+
+    with running(add, Context.of(message())):
+        send_two()
+        children = add.request.children
+
+    assert [child.id for child in children] == [one.id for one in sent]
+
+
+def test_req_27_what_could_not_be_sent_is_no_child() -> None:
+    with running(add, Context.of(message())):
+        with pytest.raises(TypeError, match="cannot be called so"):
+            add.apply_async((1, 2, 3))
+
+        assert add.request.children == []
+
+
+def test_req_31_what_may_be_missing_is_asked_for_with_a_default() -> None:
+    context = Context.of(message(headers={"by": "me"}))
+
+    assert (context.get("by"), context.get("via"), context.get("via", "post")) == ("me", None, "post")
+    assert context.get("retries", 7) == 0
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {
+            "retries": 2,
+            "root_id": "root",
+            "parent_id": "parent",
+            "group": "members",
+            "group_index": 3,
+            "shadow": "shown",
+            "reply_to": "answers",
+            "chord": {"task": "body"},
+            "chain": ({"task": "next"},),
+            "callbacks": ({"task": "after"},),
+            "errbacks": ({"task": "instead"},),
+            "time_limit": 20.0,
+            "soft_time_limit": 10.0,
+            "replaced_task_nesting": 1,
+            "expires": dt.datetime(2030, 1, 3, tzinfo=dt.UTC),
+            "headers": {"by": "me", "x-death": [{"count": 1}]},
+        },
+    ],
+)
+def test_req_31_the_options_of_a_run_are_those_that_celery_finds(fields: Any) -> None:
+    celery = pytest.importorskip("celery.app.task", reason="Celery is not installed: nothing to compare with")
+    order = message(origin="gen1@host", **fields)
+    envelope = encode(order)
+    properties = {"reply_to": envelope.properties["reply_to"] or None}
+    embed = {
+        "chord": order.chord,
+        "chain": order.chain,
+        "callbacks": order.callbacks,
+        "errbacks": order.errbacks,
+    }
+
+    theirs = celery.Context({**envelope.headers, **properties, **embed}).as_execution_options()
+
+    assert Context.of(order).as_execution_options() == theirs
+
+
+def test_req_31_stamps_are_options_of_their_own() -> None:
+    stamped = {"stamped_headers": ["tenant"], "stamps": {"tenant": ["acme"], "other": 1}, "by": "me"}
+
+    options = Context.of(message(headers=stamped)).as_execution_options()
+
+    assert (options["stamped_headers"], options["tenant"]) == (["tenant"], ["acme"])
+    assert options["headers"] == {"by": "me"}
+    assert "other" not in options

@@ -180,6 +180,55 @@ def told(self: Task[..., Any], outcome: str) -> str:
     return "fine"
 
 
+class Debugging(Task[..., Any]):
+    """The guide's: around the body, with the request of its run."""
+
+    abstract = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return ["around", self.request.id, super().__call__(*args, **kwargs)]
+
+
+class DebuggingAsync(Task[..., Any]):
+    abstract = True
+
+    async def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return ["around", self.request.id, await super().__call__(*args, **kwargs)]
+
+
+@task(base=Debugging, bind=True)
+def debugged(self: Task[..., Any], value: Any) -> Any:
+    return [self.request.id, value]
+
+
+@task(base=DebuggingAsync, bind=True)
+async def debugged_async(self: Task[..., Any], value: Any) -> Any:
+    await asyncio.sleep(0)
+    return [self.request.id, value]
+
+
+@task
+def take_anything(*args: Any, **kwargs: Any) -> dict[str, Any]:
+    return kwargs
+
+
+@task
+async def take_anything_async(**kwargs: Any) -> dict[str, Any]:
+    return kwargs
+
+
+@task
+def send_family(size: int) -> list[str]:
+    for number in range(size):
+        note.delay(number)
+    return [child.id for child in send_family.request.children]
+
+
+@task(time_limit=600, soft_time_limit=60)
+def show_limits() -> list[float | None]:
+    return list(show_limits.request.timelimit)
+
+
 @task
 def sleep(seconds: float) -> str:
     enter(sleep.request)
