@@ -89,7 +89,7 @@ def result_store(**_: Any) -> list[CheckMessage]:
     return [
         Error(
             problem,
-            hint=f"Correct {conf.NAME}['RESULT_STORE']. Without it, results are in the tasks' rows.",
+            hint=f"Correct it. Without {conf.NAME}['RESULT_STORE'] and `backend`, results are in the tasks' rows.",
             id="django_tasks.E008",
         )
         for problem in handler.problems()

@@ -59,4 +59,4 @@ class AbortableTask(Task[P, R]):
 
     def AsyncResult(self, task_id: str) -> AbortableAsyncResult[R]:  # noqa: N802 - Celery's name
         """The handle on an earlier run of the task."""
-        return AbortableAsyncResult(task_id)
+        return AbortableAsyncResult(task_id, backend=self.backend)

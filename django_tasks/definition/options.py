@@ -20,6 +20,7 @@ from django_tasks.message import compression
 from django_tasks.message.fields import LONGEST
 from django_tasks.message.protocol2 import HIGHEST_PRIORITY
 from django_tasks.message.saferepr import saferepr
+from django_tasks.results import handler as stores
 
 from .rates import per_second
 
@@ -52,6 +53,9 @@ class TaskOptions:
     )
     expires: float | dt.datetime | None = option(None, "Seconds after sending, or a moment: no later.")  # noqa: RUF009
     ignore_result: bool | None = option(None, "Nothing is stored of it; `None` is `TASK_IGNORE_RESULT`.")
+    backend: str | None = option(
+        None, "Where what it returns is kept, named as in `RESULT_STORE`; `None` is what that says."
+    )
     acks_late: bool | None = option(None, "It runs again if its worker dies; `None` is `TASK_ACKS_LATE`.")
     atomic: bool = option(
         False, "The body, what it sends and its success are one transaction of the tasks' database."
@@ -140,7 +144,7 @@ TASK_OPTIONS_TO_COME = frozenset(
     (
         "reject_on_worker_lost",
         *("exchange", "routing_key", "mandatory", "immediate"),
-        *("backend", "queue_name", "takes_context"),
+        *("queue_name", "takes_context"),
     )
 )
 #: The same for one call.
@@ -232,6 +236,7 @@ def check_values(given: Mapping[str, Any], *, where: str) -> dict[str, Any]:
         check_text(name, "name", where)
     check_priority(found.get("priority"), where)
     compression.check(found.get("compression"), where)
+    stores.check_name(found.get("backend"), f"{where}: backend")
     check_limits(found.get("time_limit"), found.get("soft_time_limit"), where)
     per_second(found.get("rate_limit"))
     for name in ("max_retries", "default_retry_delay", "retry_backoff", "retry_backoff_max"):

@@ -421,7 +421,7 @@ class Task(TaskOptions, Generic[P, R], metaclass=TaskType):
 
     def AsyncResult(self, task_id: str) -> async_result.AsyncResult[R]:  # noqa: N802 - Celery's name
         """The handle on an earlier run of the task."""
-        return async_result.AsyncResult(task_id)
+        return async_result.AsyncResult(task_id, backend=self.backend)
 
     def get_logger(self) -> TaskLogger:
         """A logger of the task's own, below `django_tasks.task`; records carry `task_name` and `task_id`."""

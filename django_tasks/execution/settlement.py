@@ -22,8 +22,8 @@ from django_tasks.message.saferepr import storable
 from django_tasks.models import TaskResult
 from django_tasks.models.result import Change, TaskResultQuerySet
 from django_tasks.models.watch import ENDINGS, announce
-from django_tasks.results.handler import put, store
-from django_tasks.results.store import Record
+from django_tasks.results.handler import put, store_of
+from django_tasks.results.store import Record, ResultStore
 
 from . import news
 from .following import Ended, follow, has_following
@@ -128,9 +128,9 @@ def _record(outcomes: Sequence[Event], owner: str) -> list[Event]:
         outcome for outcome in outcomes if outcome.request.tracked and not isinstance(outcome, Rejected)
     ]
     changes = [_change(outcome, owner) for outcome in written]
-    recorded = _rows().record(_as_rows_keep(changes), owner)
-    if store().keeps_endings:
-        put([_ending(change) for change in changes if change.finished_at and change.id in recorded])
+    stores = _stores(written)
+    recorded = _rows().record(_as_rows_keep(changes, stores), owner)
+    put([_ending(change) for change in changes if change.finished_at and change.id in recorded], stores)
     if changes:
         announce(connections[conf.current().DATABASE], ENDINGS)
     for change in changes:
@@ -141,12 +141,22 @@ def _record(outcomes: Sequence[Event], owner: str) -> list[Event]:
     return [outcome for outcome in outcomes if id(outcome) not in late]
 
 
-def _as_rows_keep(changes: Sequence[Change]) -> Sequence[Change]:
-    """Without what tasks returned, if the store says so."""
-    if store().rows_keep_results:
-        return changes
+def _stores(outcomes: Sequence[Event]) -> dict[str, ResultStore]:
+    """The store of each task, by its id."""
+    tasks = {outcome.request.message.id: outcome.request.message.task for outcome in outcomes}
+    # Of what a process left when it died, only the id is known.
+    if nameless := [id for id, task in tasks.items() if not task]:
+        tasks.update(_rows().filter(id__in=nameless).values_list("id", "task"))
+    stores = {task: store_of(task) for task in set(tasks.values())}
+    return {id: stores[task] for id, task in tasks.items()}
+
+
+def _as_rows_keep(changes: Sequence[Change], stores: Mapping[str, ResultStore]) -> Sequence[Change]:
+    """Without what tasks returned, where their stores say so."""
     return [
-        dataclasses.replace(change, result=None) if change.status == states.SUCCESS else change
+        dataclasses.replace(change, result=None)
+        if change.status == states.SUCCESS and not stores[change.id].rows_keep_results
+        else change
         for change in changes
     ]
 
@@ -223,7 +233,7 @@ def _store_ignored_failures(failed: Sequence[Failed]) -> None:
     if wanted := [outcome for outcome in untracked if _stores_errors(outcome.request.message.task)]:
         # It may have failed before, in a run whose message was not settled.
         _rows().bulk_create(map(_failure, wanted), ignore_conflicts=True)
-        put([_ending(_change(outcome, "")) for outcome in wanted])
+        put([_ending(_change(outcome, "")) for outcome in wanted], _stores(wanted))
         announce(connections[conf.current().DATABASE], ENDINGS)
 
 

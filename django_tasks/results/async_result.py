@@ -47,9 +47,13 @@ class AsyncResult(Generic[R]):
     handle on a task, or on the group that a chord begins with.
     """
 
-    def __init__(self, id: str, *, ignored: bool = False, parent: Handle | None = None) -> None:
+    def __init__(
+        self, id: str, *, ignored: bool = False, parent: Handle | None = None, backend: str | None = None
+    ) -> None:
         self.id = id
         self.ignored = ignored
+        #: The task's own store, as far as who made this knows.
+        self.backend = backend
         #: The parent it was made with. Nobody is asked for it.
         self.known_parent = parent
         self._final: Record | None = None
@@ -86,8 +90,14 @@ class AsyncResult(Generic[R]):
             if disable_sync_subtasks:
                 refuse_to_join(self.id)
             try:
-                told = self._telling(on_message)
-                self.learn(results().wait(self.id, timeout=timeout, interval=interval, on_change=told))
+                record = results().wait(
+                    self.id,
+                    timeout=timeout,
+                    interval=interval,
+                    on_change=self._telling(on_message),
+                    backend=self.backend,
+                )
+                self.learn(record)
             except exceptions.TimeoutError:
                 if follow_parents and propagate:
                     _throw_first(self.known_parents())
@@ -334,7 +344,7 @@ class AsyncResult(Generic[R]):
         """What is known of it now. A final record is kept, and nobody is asked again."""
         if self._final is not None:
             return self._final
-        record = results().look_up(self.id)
+        record = results().look_up(self.id, self.backend)
         self.learn(record)
         return record
 

@@ -22,9 +22,9 @@ from django_tasks.models.result import TaskResultQuerySet
 from django_tasks.models.watch import ENDINGS, announce
 
 from . import reading
-from .handler import put, store
+from .handler import put, store, store_of
 from .reading import Progress
-from .store import Facts, Record
+from .store import Facts, Record, ResultStore
 from .waiting import Awaited, looks
 
 
@@ -83,30 +83,44 @@ class Results:
 
     # -- asking
 
-    def look_up(self, id: str) -> Record:
-        return self.look_up_many([id])[id]
+    def look_up(self, id: str, backend: str | None = None) -> Record:
+        """`backend` names the store to ask first, if the task is known to have one of its own."""
+        return self._look_up([id], connections[self.alias], store(backend))[id]
 
     def look_up_many(self, ids: Iterable[str]) -> dict[str, Record]:
         """What is known of each of these tasks, some hundred with each question."""
-        return self._look_up(ids, connections[self.alias])
+        return self._look_up(ids, connections[self.alias], store())
 
     def look_up_parts(self, ids: Sequence[str]) -> Iterator[dict[str, Record]]:
         """`look_up_many`, question by question, for those who may hear enough before the last one."""
         return (self.look_up_many(some) for some in slices(ids))
 
-    def _look_up(self, ids: Iterable[str], connection: BaseDatabaseWrapper) -> dict[str, Record]:
+    def _look_up(
+        self, ids: Iterable[str], connection: BaseDatabaseWrapper, first: ResultStore
+    ) -> dict[str, Record]:
         found = {id: Record(id=id) for id in ids}
         for some in slices(list(found)):
-            found |= self._look_up_some(some, connection)
+            found |= self._look_up_some(some, connection, first)
         return found
 
-    def _look_up_some(self, ids: Sequence[str], connection: BaseDatabaseWrapper) -> dict[str, Record]:
-        kept = store().look_up_many(ids)
-        read = reading.records(connection, [id for id in ids if id not in kept])
-        if not store().rows_keep_results:
-            # These ended between our two questions.
-            read |= store().look_up_many([record.id for record in read.values() if record.is_ready])
-        return read | kept
+    def _look_up_some(
+        self, ids: Sequence[str], connection: BaseDatabaseWrapper, first: ResultStore
+    ) -> dict[str, Record]:
+        kept = first.look_up_many(ids) if first.keeps_endings else {}
+        asked = [id for id in ids if id not in kept]
+        rows = reading.records(connection, asked)
+        found = {id: record for id, (_, record) in rows.items()}
+        keepers = {id: store_of(rows[id][0]) if id in rows else first for id in asked}
+        for keeper in set(keepers.values()):
+            theirs = [id for id in asked if keepers[id] is keeper]
+            if keeper is first and first.keeps_endings:
+                # It was asked before. If it is the only one to have results, some may have ended between our questions.
+                theirs = [
+                    id for id in theirs if id in found and found[id].is_ready and not first.rows_keep_results
+                ]
+            if theirs:
+                found |= keeper.look_up_many(theirs)
+        return found | kept
 
     def facts(self, id: str) -> Facts:
         """What is known of it besides its state."""
@@ -204,6 +218,7 @@ class Results:
         timeout: float | None,
         interval: float | None,
         on_change: Callable[[Record], object] = lambda record: None,
+        backend: str | None = None,
     ) -> Record:
         """The final record, as soon as there is one; `on_change` is called with each that is seen on the way.
 
@@ -211,7 +226,7 @@ class Results:
         """
         awaited = Awaited(
             name=f"task {id}",
-            look=lambda connection: self._look_up([id], connection)[id],
+            look=lambda connection: self._look_up([id], connection, store(backend))[id],
             rows=[self._row(id)],
             late=lambda record: f"Task {id} is {record.status} after {timeout} seconds; it goes on.",
         )
@@ -238,7 +253,7 @@ class Results:
         last = {id: Record(id=id) for id in ids}
         awaited = Awaited(
             name=f"{len(last)} tasks",
-            look=lambda connection: self._look_up(last, connection),
+            look=lambda connection: self._look_up(last, connection, store()),
             rows=(self.rows.filter(id__in=some) for some in slices(reading.askable(ids))),
             late=lambda waiting: (
                 f"{len(waiting)} of {len(ids)} tasks have not ended after {timeout} seconds; they go on."
@@ -289,8 +304,16 @@ class Results:
         """Remove what is kept of those of these tasks that have finished."""
         for some in slices(list(ids)):
             rows = self.rows.filter(id__in=reading.askable(some))
+            keepers = self._keepers(rows)
             kept = set() if rows.final().delete()[0] == len(some) else set(rows.values_list("id", flat=True))
-            store().forget_many([id for id in some if id not in kept])
+            for keeper in {store(), *keepers.values()}:
+                keeper.forget_many(
+                    [id for id in some if id not in kept and keepers.get(id, store()) is keeper]
+                )
+
+    def _keepers(self, rows: TaskResultQuerySet) -> dict[str, ResultStore]:
+        """The store of each of these tasks, by its id: the rows know whose they are."""
+        return {id: store_of(task) for id, task in rows.values_list("id", "task")}
 
     def forget_groups(self, ids: Sequence[str]) -> None:
         """Remove the rows of those of these groups that have finished, and what was saved of them."""
@@ -311,7 +334,8 @@ class Results:
             revoked = self.rows.lock_waiting(ids)
             if revoked:
                 self.rows.revoke(revoked, text)
-                put([Record(id=id, status=states.REVOKED, text=text, finished_at=now) for id in revoked])
+                ended = [Record(id=id, status=states.REVOKED, text=text, finished_at=now) for id in revoked]
+                put(ended, self._keepers(self.rows.filter(id__in=revoked)))
                 announce(connections[self.alias], ENDINGS)
                 follow_revoked(revoked, text)
             if terminate and len(revoked) < len(ids):

@@ -30,5 +30,6 @@ class DisabledStore(ResultStore):
 
 def _refusal() -> ResultsDisabled:
     return ResultsDisabled(
-        "Results are disabled here. To ask for them set DJANGO_TASKS['RESULT_STORE'] to 'database' or 'cache'."
+        "Results are disabled here. To ask for them set DJANGO_TASKS['RESULT_STORE'], or the task's backend if it "
+        "has one, to 'database' or 'cache'."
     )

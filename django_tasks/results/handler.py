@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
-from django_tasks import conf, handlers
+from django_tasks import conf, handlers, registry
 
 from .store import Record, ResultStore
 
@@ -24,44 +24,84 @@ STORES = {
 }
 
 
-@cache
-def store() -> ResultStore:
-    """The store that the settings name. Raises `ImproperlyConfigured` if they name none."""
-    named = conf.current().RESULT_STORE
-    if "." not in named and named not in STORES:
+def store(named: str | None = None) -> ResultStore:
+    """The store of that name, or the one that the settings name. Raises `ImproperlyConfigured` if there is none."""
+    if named is None:
+        return _made(conf.current().RESULT_STORE, "DJANGO_TASKS['RESULT_STORE']")
+    return _made(named, "backend")
+
+
+def store_of(task: str) -> ResultStore:
+    """The store for the endings of the task of that name: its option `backend` may say which."""
+    if task not in registry.tasks:
+        registry.import_errors()  # the system checks tell of those
+    found = registry.tasks.get(task)
+    return store(None if found is None else found.backend)
+
+
+def check_name(named: str | None, where: str) -> None:
+    """Raises `ImproperlyConfigured` for what can be no store. A dotted path is believed: it may need models."""
+    if named is not None and "." not in named and named not in STORES:
         raise ImproperlyConfigured(
-            f"DJANGO_TASKS['RESULT_STORE'] must be one of {', '.join(STORES)} or the dotted path of a ResultStore, "
+            f"{where} must be one of {', '.join(STORES)} or the dotted path of a ResultStore, "
             f"not {named!r}.{conf.guess(named, STORES)}"
         )
-    kind = handlers.resolve(STORES.get(named, named), setting="RESULT_STORE")
+
+
+@cache
+def _made(named: str, where: str) -> ResultStore:
+    check_name(named, where)
+    try:
+        kind = handlers.resolve(STORES.get(named, named))
+    except ImportError as error:
+        raise ImproperlyConfigured(
+            f"{where} names {named!r}, which cannot be imported: {error}. Correct the path."
+        ) from error
     if not (isinstance(kind, type) and issubclass(kind, ResultStore)):
         raise ImproperlyConfigured(
-            f"DJANGO_TASKS['RESULT_STORE'] names {named!r}, which is no subclass of "
-            "django_tasks.results.store.ResultStore. Name one."
+            f"{where} names {named!r}, which is no subclass of django_tasks.results.store.ResultStore. Name one."
         )
+    return _only(kind)
+
+
+@cache
+def _only(kind: type[ResultStore]) -> ResultStore:
+    """One of each kind, whoever names it."""
     return kind()
 
 
 def problems() -> list[str]:
-    """What is wrong with the settings of the store, one sentence each."""
+    """What is wrong with the stores that the settings and the tasks name, one sentence each."""
+    registry.import_errors()
     settings = conf.current()
-    try:
-        store()
-    except ImproperlyConfigured as error:
-        return [str(error)]
-    if settings.RESULT_STORE == "cache" and settings.RESULT_CACHE not in django_settings.CACHES:
+    named = {settings.RESULT_STORE: "DJANGO_TASKS['RESULT_STORE']"}
+    for task in registry.tasks.values():
+        if task.backend is not None:
+            named.setdefault(task.backend, f"The backend of {task.name}")
+    found = [problem for name, where in named.items() if (problem := _problem(name, where))]
+    if "cache" in named and settings.RESULT_CACHE not in django_settings.CACHES:
         known = ", ".join(django_settings.CACHES)
         guess = conf.guess(settings.RESULT_CACHE, django_settings.CACHES)
-        return [
+        found.append(
             f"DJANGO_TASKS['RESULT_CACHE'] is {settings.RESULT_CACHE!r}, which CACHES ({known}) does not have.{guess}"
-        ]
-    return []
+        )
+    return found
 
 
-def put(endings: Sequence[Record]) -> None:
-    """Hand endings that were just written to the rows to the store, if it wants them."""
-    if store().keeps_endings and endings:
-        store().put(endings)
+def _problem(named: str, where: str) -> str | None:
+    try:
+        _made(named, where)
+    except ImproperlyConfigured as error:
+        return str(error)
+    return None
+
+
+def put(endings: Sequence[Record], stores: Mapping[str, ResultStore]) -> None:
+    """Hand endings that were just written to the rows to those of their stores, by id, that want them."""
+    for keeper in dict.fromkeys(stores.values()):
+        theirs = [ending for ending in endings if stores[ending.id] is keeper] if keeper.keeps_endings else []
+        if theirs:
+            keeper.put(theirs)
 
 
 @cache
@@ -73,7 +113,8 @@ def results() -> Results:
 
 def _forget(*, setting: str, **_: object) -> None:
     if setting == conf.NAME:
-        store.cache_clear()
+        _made.cache_clear()
+        _only.cache_clear()
 
 
 setting_changed.connect(_forget, dispatch_uid="django_tasks.results.handler")

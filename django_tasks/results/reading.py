@@ -39,12 +39,12 @@ class Progress:
         )
 
 
-def records(connection: BaseDatabaseWrapper, ids: Collection[str]) -> dict[str, Record]:
-    """The records of those of these tasks that have a row, some hundred with each query."""
-    found: dict[str, Record] = {}
+def records(connection: BaseDatabaseWrapper, ids: Collection[str]) -> dict[str, tuple[str, Record]]:
+    """The name and the record of those of these tasks that have a row, some hundred with each query."""
+    found: dict[str, tuple[str, Record]] = {}
     for some in slices(askable(ids)):
-        rows = TaskResult.objects.filter(id__in=some).values_list("id", *_COLUMNS)
-        found.update((id, _record(id, *values)) for id, *values in _read(connection, rows))
+        rows = TaskResult.objects.filter(id__in=some).values_list("id", "task", *_COLUMNS)
+        found.update((id, (task, _record(id, *values))) for id, task, *values in _read(connection, rows))
     return found
 
 

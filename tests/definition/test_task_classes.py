@@ -225,7 +225,7 @@ def test_a_class_may_have_attributes_that_resemble_options() -> None:
     assert Mailer.source == "feed"
 
 
-@pytest.mark.parametrize("attribute", ["backend"])
+@pytest.mark.parametrize("attribute", ["queue_name"])
 def test_what_a_later_version_acts_on_is_refused_in_a_class(attribute: str) -> None:
     with pytest.raises(UnknownOption, match="is not supported yet"):
         types.new_class("Mailer", (Task,), exec_body=lambda body: body.update({attribute: None}))

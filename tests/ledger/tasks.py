@@ -217,6 +217,20 @@ async def take_anything_async(**kwargs: Any) -> dict[str, Any]:
     return kwargs
 
 
+@task(backend="tests.ledger.stores.FileStore")
+def archive(value: Any) -> Any:
+    if isinstance(value, str):
+        raise ValueError(value)
+    return value
+
+
+@task(backend="tests.ledger.stores.FileStore", aliases=["tests.old.hold_archived"])
+def hold_archived(gate: str) -> str:
+    enter(hold_archived.request)
+    wait_for(gate)
+    return "through"
+
+
 @task
 def send_family(size: int) -> list[str]:
     for number in range(size):

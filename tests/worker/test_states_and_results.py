@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from django.db import connection
 from django.test import override_settings
 
 from django_tasks import AbortableAsyncResult, AsyncResult, clock
+from django_tasks.exceptions import TimeLimitExceeded, WorkerLostError
 from django_tasks.models import TaskResult
 from tests.ledger import tasks
 from tests.ledger.models import Entry
@@ -214,3 +217,34 @@ def test_a_worker_deletes_what_has_expired(start_worker: Start, run_burst: RunBu
 
     eventually(lambda: not TaskResult.objects.filter(id=old.id).exists(), "it is deleted")
     assert {row.id for row in TaskResult.objects.all()} == {fresh.id, waiting.id}
+
+
+def test_opt_06_a_worker_puts_endings_where_their_tasks_say(
+    start_worker: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By settlement, and by the rescue of what a killed process ran."""
+    monkeypatch.setenv("TEST_STORE", str(tmp_path))
+    gate = tmp_path / "gate"
+    fine, failed = tasks.archive.delay([5]), tasks.archive.delay("bang")
+    killed, overdue = (
+        tasks.hold_archived.delay(str(gate)),
+        tasks.hold_archived.apply_async((str(gate),), time_limit=1),
+    )
+    start_worker("--processes=2", TEST_STORE=str(tmp_path))
+
+    assert fine.get(timeout=30) == [5]
+    with pytest.raises(ValueError, match="bang"):
+        AsyncResult[Any](failed.id).get(timeout=30)
+    with pytest.raises(TimeLimitExceeded):
+        overdue.get(timeout=30)
+    entry = eventually(lambda: Entry.objects.filter(task_id=killed.id).first(), "it runs")
+    assert isinstance(entry, Entry)
+    os.kill(entry.pid, signal.SIGKILL)
+    with pytest.raises(WorkerLostError):
+        AsyncResult[Any](killed.id).get(timeout=30)
+
+    TaskResult.objects.all().delete()
+    states = [
+        type(handle)(handle.id, backend=handle.backend).state for handle in (fine, failed, killed, overdue)
+    ]
+    assert states == ["SUCCESS", "FAILURE", "FAILURE", "FAILURE"]
