@@ -78,7 +78,8 @@ def test_the_ending_is_in_the_store_of_the_task_alone(name: str) -> None:
     ended(archived, name=name)
     ended(plain, name=tasks.note.name)
 
-    assert (found := archived_as(archived)) is not None and found.result == 5
+    assert (found := archived_as(archived)) is not None
+    assert found.result == 5
     assert TaskResult.objects.get(id=archived.id).result is None
     assert archived_as(plain) is None
     assert TaskResult.objects.get(id=plain.id).result == "5"
@@ -132,7 +133,8 @@ def test_what_waits_and_what_is_revoked_is_told_as_of_any_task() -> None:
 
     assert before == ("PENDING", "PENDING")
     assert AsyncResult[Any](handle.id).state == "REVOKED"
-    assert (found := archived_as(handle)) is not None and found.status == "REVOKED"
+    assert (found := archived_as(handle)) is not None
+    assert found.status == "REVOKED"
 
 
 @pytest.mark.django_db
