@@ -98,6 +98,8 @@ class Registrable(Protocol):
     defined_at: Source
     #: The name follows from where the code stands, nobody chose it.
     auto_named: bool
+    #: The store of its results, if it has one of its own.
+    backend: str | None
 
 
 class Registry(Mapping[str, Any]):
@@ -114,7 +116,7 @@ class Registry(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         """Raises `NotRegistered` (a `KeyError`) that guesses what was meant."""
-        task = self._tasks.get(self._owned(name) or self._spellings.get(name, ""))
+        task = self.declared(name)
         if task is None:
             raise NotRegistered(
                 f"No task is named {name!r}.{conf.guess(str(name), self._tasks)} Define it in the tasks "
@@ -123,6 +125,13 @@ class Registry(Mapping[str, Any]):
         if isinstance(task, type):
             task = self._tasks[task.name] = task()
         return task
+
+    def declared(self, name: str) -> Registrable | None:
+        """The task of that name, or its class if nobody asked for the task yet: its `__init__` may be costly.
+
+        `None` if there is none.
+        """
+        return self._tasks.get(self._owned(name) or self._spellings.get(name, ""))
 
     def _owned(self, name: str) -> str:
         """The name of the task that was given this name or alias; empty if none was."""

@@ -52,6 +52,7 @@ class TaskType(ABCMeta):
     name: str
     aliases: tuple[str, ...]
     abstract: bool
+    backend: str | None
     is_async: bool
     defined_at: registry.Source
     auto_named: bool

@@ -35,7 +35,7 @@ def store_of(task: str) -> ResultStore:
     """The store for the endings of the task of that name: its option `backend` may say which."""
     if task not in registry.tasks:
         registry.import_errors()  # the system checks tell of those
-    found = registry.tasks.get(task)
+    found = registry.tasks.declared(task)
     return store(None if found is None else found.backend)
 
 
@@ -75,9 +75,10 @@ def problems() -> list[str]:
     registry.import_errors()
     settings = conf.current()
     named = {settings.RESULT_STORE: "DJANGO_TASKS['RESULT_STORE']"}
-    for task in registry.tasks.values():
-        if task.backend is not None:
-            named.setdefault(task.backend, f"The backend of {task.name}")
+    for name in registry.tasks:
+        task = registry.tasks.declared(name)
+        if task is not None and task.backend is not None:
+            named.setdefault(task.backend, f"The backend of {name}")
     found = [problem for name, where in named.items() if (problem := _problem(name, where))]
     if "cache" in named and settings.RESULT_CACHE not in django_settings.CACHES:
         known = ", ".join(django_settings.CACHES)

@@ -189,6 +189,24 @@ def test_every_handle_that_a_task_makes_knows_its_store() -> None:
     assert Long().AsyncResult("an-id").backend == "cache"
 
 
+def test_asking_for_a_store_does_not_make_the_task() -> None:
+    made: list[object] = []
+
+    class Costly(Task[..., Any]):
+        name = "tests.costly"
+        backend = "cache"
+
+        def __init__(self) -> None:
+            made.append(self)
+
+        def run(self) -> None: ...
+
+    assert store_of("tests.costly") is store("cache")
+    assert checks.run_checks(tags=["tasks"]) == []
+    assert made == []
+    assert [registry.tasks["tests.costly"]] == made
+
+
 def test_a_name_that_no_store_has_is_an_error_at_the_declaration() -> None:
     with pytest.raises(
         ImproperlyConfigured, match=r"backend must be one of .* not 'cahce'. Did you mean 'cache'"
