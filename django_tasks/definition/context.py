@@ -147,11 +147,6 @@ class Context:
     errback = errbacks
 
     @property
-    def replaced_task_nesting(self) -> int:
-        """How many tasks were replaced by others before this one."""
-        return self._message.replaced_task_nesting
-
-    @property
     def eta(self) -> str | None:
         """Not before this moment: ISO 8601, in UTC."""
         return self._message.eta.isoformat() if self._message.eta else None

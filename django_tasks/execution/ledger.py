@@ -20,7 +20,7 @@ from django_tasks.models import TaskGroup, TaskResult
 from django_tasks.models.group import TaskGroupQuerySet
 from django_tasks.models.result import TaskResultQuerySet
 from django_tasks.models.watch import ENDINGS, announce
-from django_tasks.results.handler import put, store
+from django_tasks.results.handler import put, store_of
 from django_tasks.results.store import Record
 
 from .following import Complete, Ended, Member
@@ -56,7 +56,7 @@ class Rows:
         known = self.tasks.known([one.message.id for one in ended])
         new = [one for one in ended if one.message.id not in known]
         self.tasks.insert([_row(one) for one in new if not one.message.ignore_result])
-        put([_record(one) for one in new])
+        put([_record(one) for one in new], {one.message.id: store_of(one.message.task) for one in new})
         announce(connections[self.tasks.db], ENDINGS)
         return new
 
@@ -69,12 +69,9 @@ class Rows:
         return [_complete(row) for row in self.groups.tally(counted)] if counted else []
 
     def members(self, group_id: str) -> list[Member]:
-        rows = list(self.tasks.members(group_id).values_list("id", "status", "result"))
-        kept = store().look_up_many([id for id, _, _ in rows]) if not store().rows_keep_results else {}
-        return [
-            Member(id=id, status=status, text=kept[id].text if id in kept else text)
-            for id, status, text in rows
-        ]
+        rows = list(self.tasks.members(group_id).values_list("id", "task", "status", "result"))
+        kept = _kept_elsewhere([(id, task) for id, task, _, _ in rows])
+        return [Member(id=id, status=status, text=kept.get(id, text)) for id, _, status, text in rows]
 
     def call_errbacks(self, one: Ended) -> None:
         order = TaskMessage(
@@ -96,6 +93,17 @@ class Rows:
         for start in range(0, len(fresh), SLICE):
             deliver(fresh[start : start + SLICE])
         open_groups(self.new_groups)
+
+
+def _kept_elsewhere(tasks: Sequence[tuple[str, str]]) -> dict[str, str | None]:
+    """The results, by id, of those tasks (id and name) whose rows do not keep them."""
+    found: dict[str, str | None] = {}
+    for name in {name for _, name in tasks}:
+        store = store_of(name)
+        if not store.rows_keep_results:
+            kept = store.look_up_many([id for id, of in tasks if of == name])
+            found.update((id, record.text) for id, record in kept.items())
+    return found
 
 
 def _row(one: Ended) -> TaskResult:
