@@ -19,7 +19,7 @@ from django_tasks.execution.settlement import settle
 from django_tasks.message.message import TaskMessage
 from django_tasks.models import TaskResult
 from django_tasks.results.cache import CacheStore
-from django_tasks.results.handler import store, store_of
+from django_tasks.results.handler import results, store, store_of
 from django_tasks.results.store import Record
 from django_tasks.testing.conformance import failed, succeeded
 from tests.ledger import tasks
@@ -98,6 +98,8 @@ def test_a_batch_of_different_tasks_goes_to_different_stores(cached: Task[..., A
     assert len(settle([succeeded(request, 5) for request in requests], OWNER)) == 3
 
     assert [handle.get() for handle in handles] == [5, 5, 5]
+    together = results().look_up_many([handle.id for handle in handles])
+    assert [together[handle.id].result for handle in handles] == [5, 5, 5]
     assert archived_as(handles[0]) is not None
     assert [archived_as(handle) for handle in handles[1:]] == [None, None]
 
