@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import reduce
+from itertools import takewhile
 from operator import or_
 from typing import Any
 
@@ -94,7 +95,7 @@ def _folded(steps: list[Signature]) -> Signature:
             if not step.tasks:
                 continue
             if not made:
-                return reduce(or_, steps[place + 1 :], step)
+                return _led_by_group(step, steps[place + 1 :])
         for sig in step.unchain_tasks() if isinstance(step, chain) else [step.clone()]:
             if made and isinstance(made[-1], chord) and not isinstance(sig, chord):
                 behind.append(sig)
@@ -106,6 +107,13 @@ def _folded(steps: list[Signature]) -> Signature:
                 made.append(sig)
     _close(made, behind)
     return chain.of(made)
+
+
+def _led_by_group(first: group, rest: list[Signature]) -> Signature:
+    """A chord, or the group itself if nothing follows; a chain only if something follows that no body can hold."""
+    tasks = list(takewhile(lambda step: step.subtask_type is None, rest))
+    begun = chord(first, _folded(tasks) if tasks[1:] else tasks[0]) if tasks else first
+    return reduce(or_, rest[len(tasks) :], begun)
 
 
 def _close(made: list[Signature], behind: list[Signature]) -> None:

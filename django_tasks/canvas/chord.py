@@ -69,8 +69,8 @@ class chord(Signature):  # noqa: N801 - Celery's name
 
     def change_parts(self, change: Callable[[Any], Signature]) -> None:
         header = self.kwargs.get("header") or []
-        if isinstance(header, Mapping):  # foreign senders write a group here
-            header = header["kwargs"]["tasks"]
+        if isinstance(header, Mapping):  # Celery freezes a chord so: a group in place of the list
+            header = _members(header)
         self.tasks = [change(task) for task in header]
         self.body = None if self.body is None else change(self.body)
 

@@ -23,13 +23,17 @@ _OF_A_GROUP = frozenset(("task_id", "group_id", "group_index", "chord"))
 
 def give(to: Signature, whole: Signature, kwargs: Mapping[str, Any]) -> None:
     """Give `to`, a normal workflow, what is said on `whole`, of which it was made; `kwargs` are for the first tasks."""
-    for task in _first(to):
-        if not task.immutable:
-            task.args = whole.args + task.args
-            task.kwargs.update(kwargs)
-        if whole.immutable:
-            task.immutable = True
+    if whole.args or kwargs or whole.immutable:
+        for task in _first(to):
+            _call_with(task, whole.args, kwargs)
+            task.immutable = task.immutable or whole.immutable
     say(to, whole.options)
+
+
+def _call_with(task: Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    if not task.immutable:
+        task.args = args + task.args
+        task.kwargs.update(kwargs)
 
 
 def end(sig: Signature) -> Signature:
@@ -51,6 +55,8 @@ def _first(sig: Signature) -> list[Signature]:
 
 def say(sig: Signature, options: Mapping[str, Any]) -> None:
     """Options for the normal workflow `sig`: they go before those of its tasks, links are added."""
+    if not options:
+        return
     match sig:
         case chain():
             say(sig.tasks[0], _without(options, _OF_THE_END | _OF_ALL))

@@ -59,10 +59,14 @@ class Signature(Fields):
     @classmethod
     def from_dict(cls, d: Mapping[str, Any], app: object = None) -> Signature:
         """The signature that was written as `d`: a chain, a group … as its `subtask_type` says."""
+        return cls._made(d, taken)
+
+    @classmethod
+    def _made(cls, d: Mapping[str, Any], change: Callable[[Any], Signature]) -> Signature:
         kind = cls.TYPES.get(d.get("subtask_type") or "") or cls.TASKS.get(d.get("task", ""), Signature)
         made: Signature = dict.__new__(kind)
         Signature.__init__(made, d)
-        made.change_parts(taken)
+        made.change_parts(change)
         return made
 
     def __init__(
@@ -198,9 +202,7 @@ class Signature(Fields):
         """A copy with these arguments before its own, and these keywords and options over its own."""
         args, kwargs, options = self._merged(args, kwargs, opts)
         copied = {**self, "args": args, "kwargs": kwargs, "options": _copied(options)}
-        made = cast("Self", self.from_dict(copied))
-        made.change_parts(_cloned)
-        return made
+        return cast("Self", self._made(copied, _cloned))
 
     partial = clone
 
