@@ -26,6 +26,8 @@ class chain(Signature):  # noqa: N801 - Celery's name
     `chain(group(...), step)` is a chord. The handle is that of the last task; `.parent` leads back.
     """
 
+    OWN = frozenset(("tasks",))
+
     def __new__(cls, *tasks: Any, app: object = None, **options: Any) -> Any:
         steps = [taken(task, "chain") for task in _steps(tasks)]
         if options:

@@ -19,6 +19,14 @@ class chord(Signature):  # noqa: N801 - Celery's name
     side: write `[chain]` for a header of one chain. The handle is that of the body, `.parent` that of the header.
     """
 
+    OWN = frozenset(
+        (
+            "header",
+            "body",
+            "kwargs",
+        )
+    )
+
     def __init__(
         self,
         header: Any,

@@ -18,6 +18,8 @@ class group(Signature):  # noqa: N801 - Celery's name
     One argument may be an iterable of the members. Options are those of each member; `task_id` is the id of the group.
     """
 
+    OWN = frozenset(("tasks",))
+
     def __init__(self, *tasks: Any, app: object = None, **options: Any) -> None:
         super().__init__(
             "celery.group", (), {"tasks": _members(tasks)}, subtask_type="group", options=options

@@ -64,7 +64,7 @@ def _steps_of_chain(found: chain) -> list[Signature]:
     behind: deque[Signature] = deque()
     for steps in reversed(some):
         _put_before(behind, steps)
-    give(_joined(behind), found, _for_tasks(found, "tasks"))
+    give(_joined(behind), found, _for_tasks(found))
     return list(behind)
 
 
@@ -99,7 +99,7 @@ def _chord(header: list[Signature], body: Signature, id: str | None) -> chord:
 def _steps_of_group(found: group) -> list[Signature]:
     made = group()
     made.tasks = _members(found.tasks)
-    give(made, found, _for_tasks(found, "tasks"))
+    give(made, found, _for_tasks(found))
     return [_with_keys_of(found, made)]
 
 
@@ -137,13 +137,13 @@ def _steps_of_chord(found: chord) -> list[Signature]:
         made.tasks = header
     else:
         made = _chord(header, _joined(steps), found.id)
-    give(made, found, _for_tasks(found, "header", "body", "kwargs") | (found.kwargs.get("kwargs") or {}))
+    give(made, found, _for_tasks(found) | (found.kwargs.get("kwargs") or {}))
     return [_with_keys_of(found, made)]
 
 
-def _for_tasks(found: Signature, *own: str) -> dict[str, Any]:
+def _for_tasks(found: Signature) -> dict[str, Any]:
     """The keywords that are not the composition's own: for the first tasks."""
-    return {key: value for key, value in found.kwargs.items() if key not in own}
+    return {key: value for key, value in found.kwargs.items() if key not in found.OWN}
 
 
 def _with_keys_of(found: Signature, made: Signature) -> Signature:

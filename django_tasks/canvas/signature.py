@@ -45,6 +45,8 @@ class Signature(Fields):
     TYPES: ClassVar[dict[str, type[Signature]]] = {}
     #: The same for those that travel as a task of this name, without `subtask_type`.
     TASKS: ClassVar[dict[str, type[Signature]]] = {}
+    #: The keywords that hold what it is composed of.
+    OWN: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
     def register_type(cls, name: str = "") -> Callable[[S], S]:
@@ -232,6 +234,11 @@ class Signature(Fields):
         }
         if self.immutable:
             return self.args, dict(self.kwargs), options
+        if taken_names := self.OWN.intersection(kwargs or ()):
+            raise TypeError(
+                f"{min(taken_names)!r} is what a {self.subtask_type} is made of, so it cannot be given as an argument. "
+                "Give it to its first task: task.s(...)."
+            )
         return positional(args) + self.args, {**self.kwargs, **(kwargs or {})}, options
 
     # -- changes in place

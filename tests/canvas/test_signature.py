@@ -261,6 +261,7 @@ def _scribble(sig: Signature) -> None:
         (lambda: Signature("add", 4), r"did you mean \(4,\)\?"),
         (lambda: add.s(1).apply_async(4), r"did you mean \(4,\)\?"),
         (lambda: group(add.s(1)).apply_async(link=add.s(2)), r"Make it a chord"),
+        (lambda: chain(add.s(1)).clone((), {"tasks": 4}), r"'tasks' is what a chain is made of.*first task"),
         (lambda: chord([add.s(1)])(), r"Give it a body"),
         (lambda: chord([add.s(1)]) | add.s(2), r"Give it a body"),
         (lambda: chord([add.s(1)]).link(add.s(2)), r"Give it a body"),
