@@ -9,7 +9,7 @@ from operator import or_
 from typing import Any
 
 from .chord import chord
-from .fields import listed
+from .fields import LINKS, OF_THE_END, listed
 from .group import group, unrolled
 from .shortening import shortened
 from .signature import Signature, taken
@@ -67,8 +67,15 @@ class chain(Signature):  # noqa: N801 - Celery's name
         return self.apply_async(args, kwargs)
 
     def unchain_tasks(self) -> list[Signature]:
-        """Copies of the steps, with what is linked to the chain linked to them."""
+        """Copies of the steps; what the chain was given is theirs."""
         tasks = [task.clone() for task in self.tasks]
+        if not tasks:
+            return []
+        said = {key: value for key, value in self.options.items() if key not in LINKS}
+        tasks[0] = tasks[0].clone(
+            self.args, self.for_tasks(), **{key: said[key] for key in said if key not in OF_THE_END}
+        )
+        tasks[-1].set(**{key: said[key] for key in said if key in OF_THE_END})
         for callback in listed(self.options.get("link")):
             tasks[-1].link(callback)
         for errback in listed(self.options.get("link_error")):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from .group import group
 from .shortening import shortened
 from .signature import Signature, maybe_signature, signature, taken
 
@@ -152,7 +153,9 @@ class chord(Signature):  # noqa: N801 - Celery's name
 def _members(header: Any) -> list[Signature]:
     if isinstance(header, Mapping):
         alone = taken(header, "chord")
-        return list(alone.parts()) if alone.subtask_type in ("group", "chain") else [alone]
+        if isinstance(alone, group):
+            return alone.members()
+        return alone.parts() if alone.subtask_type == "chain" else [alone]
     if isinstance(header, Iterable) and not isinstance(header, str):
         return [signature(taken(task, "chord")) for task in header]
     return [taken(header, "chord")]

@@ -7,6 +7,13 @@ from typing import Any
 
 from django_tasks.message.saferepr import saferepr
 
+#: Options whose values are signatures, or lists of them.
+LINKS = ("link", "link_error")
+#: Options for what bears the result of a workflow.
+OF_THE_END = frozenset(("task_id", "group_id", "group_index", "chord", "chain", "link"))
+#: Options that a group keeps for itself; the others are those of its members.
+OF_A_GROUP = frozenset(("task_id", "group_id", "group_index", "chord"))
+
 
 class Fields(dict[str, Any]):
     """`task` (name), `args`, `kwargs`, `options`, `subtask_type`, `immutable`; each is an attribute, too."""

@@ -7,18 +7,14 @@ from typing import Any
 
 from .chain import chain
 from .chord import chord
-from .fields import listed
+from .fields import LINKS, OF_A_GROUP, OF_THE_END, listed
 from .group import group
-from .signature import LINKS, Signature
+from .signature import Signature
 
-#: Options for what bears the result.
-_OF_THE_END = frozenset(("task_id", "group_id", "group_index", "chord", "chain", "link"))
 #: Options for every task.
 _OF_ALL = frozenset(("link_error", "root_id"))
 #: Options that say when to begin, and after whom: nothing to a body, which waits for its header.
 _OF_THE_BEGINNING = frozenset(("countdown", "eta", "parent_id"))
-#: Options that a group keeps for itself.
-_OF_A_GROUP = frozenset(("task_id", "group_id", "group_index", "chord"))
 
 
 def give(to: Signature, whole: Signature, kwargs: Mapping[str, Any]) -> None:
@@ -59,17 +55,17 @@ def say(sig: Signature, options: Mapping[str, Any]) -> None:
         return
     match sig:
         case chain():
-            say(sig.tasks[0], _without(options, _OF_THE_END | _OF_ALL))
+            say(sig.tasks[0], _without(options, OF_THE_END | _OF_ALL))
             for task in sig.tasks:
                 say(task, _only(options, _OF_ALL))
-            say(sig.tasks[-1], _only(options, _OF_THE_END))
+            say(sig.tasks[-1], _only(options, OF_THE_END))
         case group():
-            _update(sig, _only(options, _OF_A_GROUP))
+            _update(sig, _only(options, OF_A_GROUP))
             for task in sig.tasks:
-                say(task, _without(options, _OF_A_GROUP))
+                say(task, _without(options, OF_A_GROUP))
         case chord():
             for task in sig.tasks:
-                say(task, _without(options, _OF_THE_END | {"link_error"}))
+                say(task, _without(options, OF_THE_END | {"link_error"}))
             say(sig.body_or_refuse(), _without(options, _OF_THE_BEGINNING))
         case _:
             _update(sig, options)

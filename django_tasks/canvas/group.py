@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from .fields import LINKS, OF_A_GROUP
 from .shortening import shortened
 from .signature import Signature, taken
 
@@ -39,6 +40,18 @@ class group(Signature):  # noqa: N801 - Celery's name
 
     def change_parts(self, change: Callable[[Any], Signature]) -> None:
         self.tasks = [change(task) for task in self.tasks]
+
+    def members(self) -> list[Signature]:
+        """The members; if the group was given anything, copies to which it was given."""
+        said = {key: value for key, value in self.options.items() if key not in OF_A_GROUP}
+        if not said and not self.args and not self.for_tasks():
+            return list(self.tasks)
+        links = {key: said.pop(key) for key in LINKS if key in said}
+        members = [task.clone(self.args, self.for_tasks(), **said) for task in self.tasks]
+        for member in members:
+            for key, linked in links.items():
+                member.extend_list_option(key, linked)
+        return members
 
     def __call__(self, *partial_args: Any, **options: Any) -> Any:
         """`apply_async(partial_args, **options)`."""
@@ -92,7 +105,7 @@ def unrolled(sig: Signature) -> Signature:
 def _members(tasks: tuple[Any, ...]) -> list[Signature]:
     alone = tasks[0] if len(tasks) == 1 else None
     if isinstance(alone, group):
-        return list(alone.tasks)
+        return alone.members()
     if isinstance(alone, Mapping):
         return [taken(alone, "group").clone()]
     many = alone if isinstance(alone, Iterable) and not isinstance(alone, str) else tasks

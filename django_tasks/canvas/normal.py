@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import cast
 
 from .chain import chain
 from .chord import chord
@@ -64,7 +64,7 @@ def _steps_of_chain(found: chain) -> list[Signature]:
     behind: deque[Signature] = deque()
     for steps in reversed(some):
         _put_before(behind, steps)
-    give(_joined(behind), found, _for_tasks(found))
+    give(_joined(behind), found, found.for_tasks())
     return list(behind)
 
 
@@ -99,7 +99,7 @@ def _chord(header: list[Signature], body: Signature, id: str | None) -> chord:
 def _steps_of_group(found: group) -> list[Signature]:
     made = group()
     made.tasks = _members(found.tasks)
-    give(made, found, _for_tasks(found))
+    give(made, found, found.for_tasks())
     return [_with_keys_of(found, made)]
 
 
@@ -137,13 +137,8 @@ def _steps_of_chord(found: chord) -> list[Signature]:
         made.tasks = header
     else:
         made = _chord(header, _joined(steps), found.id)
-    give(made, found, _for_tasks(found) | (found.kwargs.get("kwargs") or {}))
+    give(made, found, found.for_tasks() | (found.kwargs.get("kwargs") or {}))
     return [_with_keys_of(found, made)]
-
-
-def _for_tasks(found: Signature) -> dict[str, Any]:
-    """The keywords that are not the composition's own: for the first tasks."""
-    return {key: value for key, value in found.kwargs.items() if key not in found.OWN}
 
 
 def _with_keys_of(found: Signature, made: Signature) -> Signature:

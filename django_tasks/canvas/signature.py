@@ -14,7 +14,7 @@ from django_tasks.handlers import later, resolve
 from django_tasks.message.saferepr import saferepr
 
 from . import walking
-from .fields import Fields, listed, name_of, positional
+from .fields import LINKS, Fields, listed, name_of, positional
 
 S = TypeVar("S", bound="type[Signature]")
 
@@ -24,8 +24,6 @@ run = later("django_tasks.canvas.sending.run")
 freeze = later("django_tasks.canvas.freezing.freeze")
 join = later("django_tasks.canvas.joining.join")
 
-#: Options whose values are signatures, or lists of them.
-LINKS = ("link", "link_error")
 #: Options that belong to whom they were given first: others wait for them (Celery).
 _SETTLED = frozenset(("group_id", "stamped_headers"))
 
@@ -114,6 +112,10 @@ class Signature(Fields):
 
     def change_parts(self, change: Callable[[Any], Signature]) -> None:
         """Put in the place of each part what `change` makes of it."""
+
+    def for_tasks(self) -> dict[str, Any]:
+        """The keywords that are not what it is composed of: they are for its first tasks."""
+        return {key: value for key, value in self.kwargs.items() if key not in self.OWN}
 
     def links(self) -> Iterator[Signature]:
         """What is called after it succeeded or failed."""

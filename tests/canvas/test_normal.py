@@ -107,6 +107,19 @@ def test_what_is_said_of_a_chord_begins_its_header_and_ends_its_body() -> None:
     assert [step.options for step in body.parts()] == [{"queue": "bulk"}, {"task_id": "id"}]
 
 
+def test_what_was_said_of_a_part_is_not_lost_when_it_is_composed() -> None:
+    inner = chain(s("a"), s("b"), countdown=3, task_id="id").clone((1,), {"x": 2})
+    members = group(s("a"), s("b"), queue="bulk", task_id="id").clone((1,))
+
+    first, second, third = (inner | s("c")).parts()
+    in_header = (members | s("c")).parts()[:2]
+    in_group = group(members).parts()
+
+    assert (first.args, first.kwargs, first.options) == ((1,), {"x": 2}, {"countdown": 3})
+    assert (second.options, third.options) == ({"task_id": "id"}, {})
+    assert in_header == in_group == [s(name, 1, queue="bulk") for name in "ab"]
+
+
 def test_ids_that_were_given_stay() -> None:
     frozen = chord([s("a", task_id="1")], s("b", task_id="2"), task_id="header")
 
