@@ -29,12 +29,12 @@ class Context:
     __slots__ = (
         "_delivery_info",
         "_message",
+        "_owner",
         "_report",
         "_retry",
         "children",
         "hostname",
         "is_eager",
-        "owner",
     )
 
     _message: TaskMessage
@@ -48,7 +48,7 @@ class Context:
     #: Whether it runs in the process that sent it.
     is_eager: bool
     #: Whose the row is, as it says; empty where there is none.
-    owner: str
+    _owner: str
     #: What this run has sent so far, the first one first.
     children: list[AsyncResult[Any]]
 
@@ -71,7 +71,7 @@ class Context:
         context._retry = None
         context.hostname = hostname
         context.is_eager = is_eager
-        context.owner = owner
+        context._owner = owner
         context.children = []
         return context
 

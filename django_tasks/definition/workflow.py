@@ -42,7 +42,7 @@ def replace(task: Task[..., Any], sig: Signature) -> Any:
     message = context._message
     standing = normal(sig.clone(None, None, **_links(message)))
     freeze(standing, message.id)
-    replace_task(message.id, context.owner, lay_out(standing, _place(message)))
+    replace_task(message.id, context._owner, lay_out(standing, _place(message)))
     raise Replaced(f"Replaced by {sig!r}")
 
 

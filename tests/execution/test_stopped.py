@@ -100,7 +100,7 @@ def test_one_that_asked_to_go_back_to_its_queue_is_stopped_as_well(stopped: Asyn
 
 def test_the_store_is_told_of_its_end(stopped: AsyncResult[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[Record] = []
-    monkeypatch.setattr(settlement, "put", kept.extend)
+    monkeypatch.setattr(settlement, "put", lambda endings, stores: kept.extend(endings))
     with override_settings(DJANGO_TASKS={"RESULT_STORE": "cache"}):
         hand_back([stopped.id], OWNER)
 
