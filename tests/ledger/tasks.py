@@ -677,3 +677,16 @@ def who(*_: Any) -> dict[str, Any]:
 def wait_untracked(gate: str) -> None:
     enter(wait_untracked.request)
     wait_for(gate)
+
+
+@task(acks_late=True)
+def constant_again(number: int) -> int:
+    """May be run again, for it does nothing."""
+    return number
+
+
+@task(atomic=True)
+def collect_atomically(values: Any) -> Any:
+    """A body whose trace and end are one."""
+    enter(collect_atomically.request, len(values))
+    return values
