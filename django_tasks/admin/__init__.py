@@ -4,8 +4,9 @@ The classes register themselves with the default site; another `AdminSite` takes
 `site.register(TaskResult, TaskResultAdmin)`.
 """
 
+from .groups import TaskGroupAdmin
 from .queues import QueuedMessageAdmin
 from .results import TaskResultAdmin
 from .workers import WorkerAdmin
 
-__all__ = ["QueuedMessageAdmin", "TaskResultAdmin", "WorkerAdmin"]
+__all__ = ["QueuedMessageAdmin", "TaskGroupAdmin", "TaskResultAdmin", "WorkerAdmin"]

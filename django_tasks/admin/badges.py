@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
 
 from django_tasks import states
-from django_tasks.models import QueuedMessage
+from django_tasks.models import QueuedMessage, TaskGroup
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -65,6 +65,13 @@ def of_status(status: str) -> SafeString:
 def of_message(state: str) -> SafeString:
     """A stored message's."""
     return _of(MESSAGES, state)
+
+
+def of_group(row: TaskGroup) -> SafeString:
+    """How far a group is: `17 of 20`."""
+    sign, tone = ("▶", "busy") if row.finished_at is None else ("✖", "bad") if row.failed else ("✔", "good")
+    words = gettext("%(completed)d of %(total)d") % {"completed": row.completed, "total": row.total}
+    return Badge(label=words, sign=sign, tone=tone).__html__()
 
 
 def _of(known: Mapping[str, Badge], state: str) -> SafeString:

@@ -74,6 +74,29 @@ class QueueFilter(KnownValues):
         return ((name, name) for name in queues.declared())
 
 
+class GroupFilter(KnownValues):
+    """The tasks of one group, to which other pages link. It offers nothing by itself."""
+
+    title = _("group")
+    parameter_name = "group_id"
+
+    def known(self) -> Iterable[tuple[str, Any]]:
+        return ()
+
+    def having(self, rows: Any, value: str) -> QuerySet[Any]:
+        return rows.none() if "\x00" in value else rows.filter(group_id=value)  # type: ignore[no-any-return]
+
+
+class OriginFilter(GroupFilter):
+    """A task and all that came of it."""
+
+    title = _("what came of")
+    parameter_name = "origin"
+
+    def having(self, rows: Any, value: str) -> QuerySet[Any]:
+        return rows.none() if "\x00" in value else rows.came_of(value)  # type: ignore[no-any-return]
+
+
 class StateFilter(KnownValues):
     title = _("state")
     parameter_name = "state"

@@ -12,14 +12,16 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from django_tasks import clock, conf
-from django_tasks.models import TaskResult
+from django_tasks.models import TaskGroup, TaskResult
 
-from . import badges, texts, times
-from .filters import QueueFilter, StatusFilter, TaskFilter
+from . import badges, links, texts, times
+from .filters import GroupFilter, OriginFilter, QueueFilter, StatusFilter, TaskFilter
 from .rows import RowAdmin
 
 #: How nothing is represented, by us and by others that speak the protocol.
 NO_ARGUMENTS = frozenset({"", "()", "[]", "{}", "None"})
+#: Of a group, how far it is.
+COUNTS = ("id", "total", "pending", "failed", "finished_at")
 
 
 @admin.register(TaskResult)
@@ -32,7 +34,7 @@ class TaskResultAdmin(RowAdmin):
     )
     # The message has the arguments unshortened, secrets and all.
     hidden_columns = ("message",)
-    list_filter = (StatusFilter, TaskFilter, QueueFilter)
+    list_filter = (StatusFilter, TaskFilter, QueueFilter, GroupFilter, OriginFilter)
     ordering = ("-created_at",)
     search_fields = ("id", "task")
     search_help_text = _("An id, or the beginning of a task's full name. Case matters.")
@@ -44,17 +46,23 @@ class TaskResultAdmin(RowAdmin):
             {"fields": ("args_block", "kwargs_block"), "description": _("Shortened, without secrets.")},
         ),
         (_("Outcome"), {"fields": ("outcome", "traceback_block")}),
+        (_("Relations"), {"fields": ("sent_by", "begun_by", "group", "came_of")}),
         (_("Times"), {"fields": ("created", "started", "finished", ("wait", "run_time"))}),
         (_("Worker"), {"fields": (("worker", "claimed_by"), ("retries", "crashes"))}),
     )
     readonly_fields = (
         *("badge", "args_block", "kwargs_block", "outcome", "traceback_block"),
+        *("sent_by", "begun_by", "group", "came_of"),
         *("created", "started", "finished", "wait", "run_time", "claimed_by"),
     )
 
     @property
     def database(self) -> str:
         return conf.current().DATABASE
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        """The tasks of a group in its order, which an index gives."""
+        return ("group_index",) if request.GET.get(GroupFilter.parameter_name) else self.ordering
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -106,6 +114,34 @@ class TaskResultAdmin(RowAdmin):
     @admin.display(description=_("traceback"))
     def traceback_block(self, row: TaskResult) -> SafeString | str:
         return texts.block(row.traceback)
+
+    @admin.display(description=_("sent by"))
+    def sent_by(self, row: TaskResult) -> SafeString | str:
+        return links.to_row(self.admin_site, TaskResult, row.parent_id) if row.parent_id else times.NOTHING
+
+    @admin.display(description=_("begun by"))
+    def begun_by(self, row: TaskResult) -> SafeString | str:
+        if row.root_id in ("", row.id):
+            return times.NOTHING
+        begun = links.to_row(self.admin_site, TaskResult, row.root_id)
+        everything = links.to_list(self.admin_site, TaskResult, _("all that came of it"), origin=row.root_id)
+        return format_html("{} ({})", begun, everything)
+
+    @admin.display(description=_("group"))
+    def group(self, row: TaskResult) -> SafeString | str:
+        """How far the group is, which costs a query, and the tasks in it."""
+        if row.group_id is None:
+            return times.NOTHING
+        members = links.to_list(self.admin_site, TaskResult, _("its tasks"), group_id=row.group_id)
+        group = TaskGroup.objects.using(self.database).only(*COUNTS).filter(id=row.group_id).first()
+        if group is None:
+            return format_html("{} ({})", row.group_id, members)
+        page = links.to_row(self.admin_site, TaskGroup, group.id)
+        return format_html("{} {} ({})", badges.of_group(group), page, members)
+
+    @admin.display(description=_("came of it"))
+    def came_of(self, row: TaskResult) -> SafeString:
+        return links.to_list(self.admin_site, TaskResult, _("What this task sent"), origin=row.id)
 
     @admin.display(description=_("sent"))
     def created(self, row: TaskResult) -> SafeString | str:

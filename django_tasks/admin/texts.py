@@ -10,7 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from django_tasks import conf
+from django_tasks import conf, registry
 from django_tasks.message.saferepr import MASK, is_secret
 
 from .times import NOTHING
@@ -41,6 +41,28 @@ def pretty(text: str) -> str:
         return json.dumps(value, indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):
         return text
+
+
+def signature(text: str) -> str:
+    """A workflow as JSON, indented, without secrets. All positional arguments are masked: they have no names here."""
+    try:
+        # Imports the tasks' modules, once: a task says which of its arguments are never shown.
+        registry.import_errors()
+        return json.dumps(_masked(json.loads(text), conf.current().REDACT), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return _("It cannot be read.")
+
+
+def _masked(value: Any, redact: tuple[str, ...]) -> Any:
+    if isinstance(value, list):
+        return [_masked(item, redact) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if isinstance(value.get("task"), str):
+        redact = (*redact, *getattr(registry.tasks.get(value["task"]), "redact", ()))
+        arguments = value.get("args")
+        value = {**value, "args": [MASK for _ in arguments] if isinstance(arguments, list) else MASK}
+    return {key: MASK if is_secret(key, redact) else _masked(item, redact) for key, item in value.items()}
 
 
 def _without_secrets(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

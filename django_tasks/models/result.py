@@ -23,6 +23,9 @@ from . import recording
 from .batches import MOST_ROWS, batch_size
 from .group import TaskGroup
 
+#: How far `came_of` follows who sent whom: long chains are cut there.
+GENERATIONS = 50
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
@@ -94,6 +97,20 @@ class TaskResultQuerySet(models.QuerySet["TaskResult"]):
             some = ordered[start : start + MOST_ROWS]
             found.update(self.filter(id__in=some).values_list("id", flat=True))
         return found
+
+    def came_of(self, id: str, most: int = MOST_ROWS) -> Self:
+        """A task, what it sent, what these sent, and so on: the nearest `most`. By the index of parents.
+
+        A query for each generation, and no more than `GENERATIONS`.
+        """
+        found, generation = {id: None}, [id]
+        for _generation in range(GENERATIONS):
+            sent = TaskResult.objects.using(self.db).filter(parent_id__in=generation)
+            generation = list(sent.values_list("id", flat=True)[: most - len(found)])
+            found.update(dict.fromkeys(generation))
+            if not generation:
+                break
+        return self.filter(id__in=list(found))
 
     def insert(self, rows: Sequence[TaskResult]) -> None:
         self.bulk_create(rows, batch_size=batch_size(row.message for row in rows))

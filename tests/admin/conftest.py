@@ -10,7 +10,7 @@ from django.test import Client
 
 from django_tasks import clock
 from django_tasks.message.task_id import new_task_id
-from django_tasks.models import QueuedMessage, TaskResult, Worker
+from django_tasks.models import QueuedMessage, TaskGroup, TaskResult, Worker
 
 if TYPE_CHECKING:
     from pytest_django import Settings
@@ -43,6 +43,15 @@ def make_task(db: None) -> Make:
             "created_at": NOW,
         }
         return TaskResult.objects.create(**{**given, **values})
+
+    return make
+
+
+@pytest.fixture
+def make_group(db: None) -> Make:
+    def make(**values: Any) -> TaskGroup:
+        given = {"id": new_task_id(), "total": 20, "pending": 3, "created_at": NOW}
+        return TaskGroup.objects.create(**{**given, **values})
 
     return make
 

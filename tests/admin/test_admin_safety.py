@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
 import pytest
+from django.contrib.admin.utils import quote
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 
-from django_tasks import states
-from django_tasks.models import QueuedMessage, TaskResult, Worker
+from django_tasks import clock, states
+from django_tasks.models import QueuedMessage, TaskGroup, TaskResult, Worker
 
 HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>"
-MODELS = ("taskresult", "queuedmessage", "worker")
+MODELS = ("taskresult", "queuedmessage", "taskgroup", "worker")
 #: What a page under `default-src 'self'` may not have.
 INLINE = re.compile(r"<style|\sstyle=|<script(?![^>]*\ssrc=)|<[^>]+\son\w+=|javascript:", re.IGNORECASE)
 
@@ -24,13 +26,13 @@ def list_path(model: str) -> str:
 
 
 def detail_path(row: Any) -> str:
-    return reverse(f"admin:django_tasks_{row._meta.model_name}_change", args=[row.pk])
+    return reverse(f"admin:django_tasks_{row._meta.model_name}_change", args=[quote(row.pk)])
 
 
 @pytest.fixture
 def hostile_rows(
-    make_task: Any, make_message: Any, make_worker: Any
-) -> tuple[TaskResult, QueuedMessage, Worker]:
+    make_task: Any, make_message: Any, make_group: Any, make_worker: Any
+) -> tuple[TaskResult, QueuedMessage, TaskGroup, Worker]:
     columns = (
         "task",
         "status",
@@ -42,10 +44,14 @@ def hostile_rows(
         "result",
         "traceback",
         "message",
+        "parent_id",
+        "root_id",
+        "group_id",
     )
     every_text = {column: HOSTILE[:50] if column == "status" else HOSTILE[:64] for column in columns}
     return (
         make_task(**every_text),
+        make_group(id=HOSTILE[:60], parent_id=HOSTILE, root_id=HOSTILE, body=json.dumps({"task": HOSTILE})),
         make_message(state="aside", queue=HOSTILE, reason=HOSTILE, claimed_by=HOSTILE[:64], payload=HOSTILE),
         make_worker(name=HOSTILE, hostname=HOSTILE, queues=HOSTILE, version=HOSTILE[:50]),
     )
@@ -53,10 +59,11 @@ def hostile_rows(
 
 @pytest.fixture
 def ordinary_rows(
-    make_task: Any, make_message: Any, make_worker: Any
-) -> tuple[TaskResult, QueuedMessage, Worker]:
+    make_task: Any, make_message: Any, make_group: Any, make_worker: Any
+) -> tuple[TaskResult, QueuedMessage, TaskGroup, Worker]:
     return (
         make_task(status=states.FAILURE, args="(1,)", traceback="Traceback", result='{"exc_type": "E"}'),
+        make_group(finished_at=clock.now(), pending=0, failed=1, body='{"task": "x", "args": [1]}'),
         make_message(state="aside", reason="unknown task", payload="the payload"),
         make_worker(),
     )
@@ -101,7 +108,7 @@ def test_a_hostile_id_is_text(page: Client, make_task: Any) -> None:
     assert "<script>alert" not in page.get(list_path("taskresult")).text
 
 
-@pytest.mark.parametrize("parameter", ["q", "status", "task", "queue"])
+@pytest.mark.parametrize("parameter", ["q", "status", "task", "queue", "group_id", "origin"])
 def test_hostile_text_in_the_address_is_text(page: Client, parameter: str) -> None:
     assert "<script>alert" not in page.get(list_path("taskresult"), {parameter: HOSTILE}).text
 

@@ -11,14 +11,19 @@ from django.contrib.admin import AdminSite
 from django.test import Client, override_settings
 from django.urls import path, reverse
 
-from django_tasks.admin import QueuedMessageAdmin, TaskResultAdmin, WorkerAdmin
+from django_tasks.admin import QueuedMessageAdmin, TaskGroupAdmin, TaskResultAdmin, WorkerAdmin
 from django_tasks.brokers.broker import broker
-from django_tasks.models import QueuedMessage, TaskResult, Worker
+from django_tasks.models import QueuedMessage, TaskGroup, TaskResult, Worker
 
 if TYPE_CHECKING:
     from pytest_django import Settings
 
-PAGES = {TaskResult: TaskResultAdmin, QueuedMessage: QueuedMessageAdmin, Worker: WorkerAdmin}
+PAGES = {
+    TaskResult: TaskResultAdmin,
+    TaskGroup: TaskGroupAdmin,
+    QueuedMessage: QueuedMessageAdmin,
+    Worker: WorkerAdmin,
+}
 
 
 @pytest.fixture
@@ -34,9 +39,9 @@ def office() -> Iterator[AdminSite]:
 
 
 def test_another_admin_site_shows_the_same_pages(
-    page: Client, office: AdminSite, make_task: Any, make_message: Any, make_worker: Any
+    page: Client, office: AdminSite, make_task: Any, make_group: Any, make_message: Any, make_worker: Any
 ) -> None:
-    for row in (make_task(), make_message(), make_worker()):
+    for row in (make_task(), make_group(), make_message(), make_worker()):
         model = row._meta.model_name
         listed = page.get(reverse(f"office:django_tasks_{model}_changelist"))
         detail = reverse(f"office:django_tasks_{model}_change", args=[row.pk])
@@ -55,6 +60,32 @@ def test_the_search_and_the_filters_work_there(page: Client, office: AdminSite, 
     assert task.id in html
 
 
+def test_links_between_rows_stay_on_the_site(
+    page: Client, office: AdminSite, make_task: Any, make_group: Any
+) -> None:
+    group = make_group()
+    task = make_task(group_id=group.id, parent_id="sender")
+
+    html = page.get(reverse("office:django_tasks_taskresult_change", args=[task.pk])).text
+
+    assert f'<a href="/office/django_tasks/taskgroup/{group.id}/change/">' in html
+    assert '<a href="/office/django_tasks/taskresult/sender/change/">sender</a>' in html
+
+
+def test_rows_that_a_site_does_not_show_are_not_linked_to(
+    page: Client, office: AdminSite, make_task: Any, make_group: Any
+) -> None:
+    office.unregister(TaskGroup)
+    group = make_group()
+
+    html = page.get(
+        reverse("office:django_tasks_taskresult_change", args=[make_task(group_id=group.id).pk])
+    ).text
+
+    assert "17 of 20" in html
+    assert "/taskgroup/" not in html
+
+
 @pytest.fixture
 def _two_databases(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for alias in ("tasks", "messages"):
@@ -71,4 +102,4 @@ def test_rows_are_read_from_the_database_that_has_them(rf: Any) -> None:
 
     aliases = [shown(model, site).get_queryset(rf.get("/")).db for model, shown in PAGES.items()]
 
-    assert aliases == ["tasks", "messages", "tasks"]
+    assert aliases == ["tasks", "tasks", "messages", "tasks"]
