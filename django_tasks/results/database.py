@@ -45,6 +45,8 @@ class SavedGroup:
     text: str | None
     parent_id: str | None
     members: list[str]
+    #: Whether it has more tasks than that: of chains that have not come to their last step.
+    grows: bool
 
 
 #: Above us: what was to come after a task ends with it.
@@ -203,11 +205,16 @@ class Results:
     def saved_group(self, id: str) -> SavedGroup:
         """What was saved of a group, or else what its rows say."""
         ids = reading.askable([id, _saved_id(id)])
-        rows = list(self.groups.filter(id__in=ids).values_list("id", "saved", "parent_id"))
-        text = next((saved for _, saved, _ in rows if saved is not None), None)
-        parent_id = next((parent for key, _, parent in rows if key == id), None)
+        rows = {row.id: row for row in self.groups.filter(id__in=ids).defer("body")}
+        text = next((row.saved for row in rows.values() if row.saved is not None), None)
+        own = rows.get(id)
         members = self.members([id])[id] if text is None else []
-        return SavedGroup(text=text, parent_id=parent_id, members=members)
+        return SavedGroup(
+            text=text,
+            parent_id=None if own is None else own.parent_id,
+            members=members,
+            grows=own is not None and len(members) < own.total,
+        )
 
     # -- waiting
 

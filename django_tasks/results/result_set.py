@@ -331,6 +331,8 @@ class GroupResult(ResultSet):
         super().__init__(results or ())
         self.id = id
         self.parent = parent
+        # Found by its rows while some of its tasks had none: of chains that had not come to their last step.
+        self._grows = False
 
     @property
     def known_parent(self) -> Handle | None:  # type: ignore[override]
@@ -342,8 +344,13 @@ class GroupResult(ResultSet):
     # -- waiting
 
     def _wait(self, timeout: float | None, propagate: bool, interval: float | None) -> None:
+        left = self._wait_for_row(timeout, propagate, interval)
+        super()._wait(left, propagate, interval)
+
+    def _wait_for_row(self, timeout: float | None, propagate: bool, interval: float | None) -> float | None:
+        """Until the row says that all have ended, if it can; how much of the time is left."""
         ends = None if timeout is None else clock.monotonic() + timeout
-        if self.id is not None and self._unsettled():
+        if self.id is not None and self._asks():
             failed = 0
             looks = results().progresses(self.id, timeout=timeout, interval=interval)
             with contextlib.closing(looks):
@@ -351,7 +358,14 @@ class GroupResult(ResultSet):
                     if propagate and progress.failed > failed:
                         failed = progress.failed
                         self._raise_failure(self.id)
-        super()._wait(None if ends is None else max(0.0, ends - clock.monotonic()), propagate, interval)
+        return None if ends is None else max(0.0, ends - clock.monotonic())
+
+    def _endings(
+        self, timeout: float | None, interval: float | None, on_message: OnMessage | None = None
+    ) -> Iterator[AsyncResult[Any]]:
+        if self._grows:
+            timeout = self._wait_for_row(timeout, False, interval)
+        yield from super()._endings(timeout, interval, on_message)
 
     def _is_over(self, propagate: bool) -> bool:
         progress = self._progress()
@@ -377,6 +391,7 @@ class GroupResult(ResultSet):
         return super().successful() if progress is None else progress.is_ready and not progress.failed
 
     def failed(self) -> bool:
+        """Have some ended without success?"""
         progress = self._progress()
         return super().failed() if progress is None else progress.failed > 0
 
@@ -384,19 +399,34 @@ class GroupResult(ResultSet):
         progress = self._progress()
         return super().completed_count() if progress is None else progress.completed - progress.failed
 
+    def _asks(self) -> bool:
+        """Is there anything that is not known here?"""
+        return self._grows or bool(self._unsettled())
+
     def _progress(self) -> Progress | None:
         """What the group's row has counted, if it has one and there is anything to ask."""
-        if self.id is None or not self._unsettled():
+        if self.id is None or not self._asks():
             return None
         return self._counted(results().progress(self.id))
 
     def _counted(self, progress: Progress | None) -> Progress | None:
         """What a row has counted, if that were the very members that are here."""
+        if self._grows:
+            if progress is None or progress.is_ready:
+                self._take_in_the_rest()
+            return progress
         singles = [handle for handle in self.results if isinstance(handle, AsyncResult)]
         tracked = sum(not handle.ignored for handle in singles)
         if progress is None or len(singles) < len(self) or progress.total not in (tracked, len(self)):
             return None
         return progress
+
+    def _take_in_the_rest(self) -> None:
+        """All have rows now, if they ever will."""
+        known = {str(handle): handle for handle in self.results}
+        members = results().members([str(self)])[str(self)]
+        self.results = [known.get(id) or AsyncResult(id) for id in members]
+        self._grows = False
 
     # -- keeping
 
@@ -410,16 +440,22 @@ class GroupResult(ResultSet):
 
     @classmethod
     def restore(cls, id: str) -> Self | None:
-        """The handle on a group that was saved or sent, or `None` if nothing is known of it."""
+        """The handle on a group that was saved or sent, or `None` if nothing is known of it.
+
+        Of a group that was not saved, tasks that end a chain are among the members when it has come to them, and
+        when all have ended at the latest.
+        """
         kept = results().saved_group(id)
         if kept.text is not None:
             saved = result_from_tuple(json.loads(kept.text))
             assert isinstance(saved, GroupResult)
             return cls(id, saved.results, saved.parent)
-        if not kept.members:
+        if not kept.members and not kept.grows:
             return None
         parent = None if kept.parent_id is None else AsyncResult[Any](kept.parent_id)
-        return cls(id, [AsyncResult(member) for member in kept.members], parent)
+        found = cls(id, [AsyncResult(member) for member in kept.members], parent)
+        found._grows = kept.grows
+        return found
 
     def _own_id(self) -> str:
         if self.id is None:

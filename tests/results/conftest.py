@@ -33,7 +33,8 @@ def send() -> Send:
             "message": "{}",
             "created_at": clock.to_storage(clock.now()),
         }
-        TaskResult.objects.create(id=id, **made | fields)
+        made["id"] = id
+        TaskResult.objects.create(**made | fields)
         return id
 
     return send

@@ -455,6 +455,31 @@ def test_saving_a_group_whose_turn_is_still_to_come_does_not_stand_in_its_way(se
     assert not early.ready()
 
 
+@with_others
+def test_a_group_found_while_chains_are_under_way_takes_in_their_last_steps(
+    send: Send, send_group: SendGroup, end: End
+) -> None:
+    """The last step of a chain has no row before its turn comes, but the group counts it from the start."""
+    group = send_group(2)
+    TaskResult.objects.filter(id=ids(group)[0]).delete()
+    found = [GroupResult.restore("group-0") for _ in range(4)]
+    end(ids(group)[1], "second")
+
+    assert [again is not None and (ids(again), again.ready()) for again in found] == [
+        (["group-0-1"], False)
+    ] * 4
+    with pytest.raises(TimeoutError):
+        async_to_sync(found[0].aget)(timeout=0)
+    send(id="group-0-0", group_id="group-0", group_index=0)
+    waiting = Errand(lambda: found[1].get(timeout=30))
+    end("group-0-0", "first")
+
+    assert waiting.result() == ["first", "second"]
+    assert async_to_sync(found[0].aget)() == ["first", "second"]
+    assert list(found[2].iterate()) == ["first", "second"]
+    assert (found[3].successful(), ids(found[3])) == (True, ids(group))
+
+
 @alone
 @pytest.mark.parametrize("id", ["nobody's", "NUL \x00", ""])
 def test_an_unknown_group_is_none(id: str) -> None:
