@@ -117,13 +117,17 @@ class ResultSet:
             refuse_to_join(str(self))
 
     def _wait(self, timeout: float | None, propagate: bool, interval: float | None) -> None:
-        for handle in self._endings(timeout, interval):
+        for handle in self._endings(timeout, interval, in_order=True):
             handle.end(propagate)
 
     def _endings(
-        self, timeout: float | None, interval: float | None, on_message: OnMessage | None = None
+        self,
+        timeout: float | None,
+        interval: float | None,
+        on_message: OnMessage | None = None,
+        in_order: bool = False,
     ) -> Iterator[AsyncResult[Any]]:
-        """The handles on single tasks, each when its end is known."""
+        """The handles on single tasks, each when its end is known. For `in_order` see `Results.endings`."""
 
         def tell(record: Record) -> None:
             if on_message is not None:
@@ -134,16 +138,19 @@ class ResultSet:
             if not handle.ignored:
                 tell(handle.record)
             yield handle
-        for record in results().endings(list(waiting), timeout=timeout, interval=interval, on_change=tell):
+        endings = results().endings(
+            list(waiting), timeout=timeout, interval=interval, in_order=in_order, on_change=tell
+        )
+        for record in endings:
             for handle in waiting[record.id]:
                 handle.learn(record)
                 yield handle
 
     def _is_over(self, propagate: bool) -> bool:
         """Look once: is there nothing more to wait for?"""
-        self.look()
+        is_over = self._look(until_unready=True)
         self._end_settled(propagate)
-        return not self._unsettled()
+        return is_over
 
     def _end_settled(self, propagate: bool) -> None:
         for handle in self._singles():
@@ -361,11 +368,15 @@ class GroupResult(ResultSet):
         return None if ends is None else max(0.0, ends - clock.monotonic())
 
     def _endings(
-        self, timeout: float | None, interval: float | None, on_message: OnMessage | None = None
+        self,
+        timeout: float | None,
+        interval: float | None,
+        on_message: OnMessage | None = None,
+        in_order: bool = False,
     ) -> Iterator[AsyncResult[Any]]:
         if self._grows:
             timeout = self._wait_for_row(timeout, False, interval)
-        yield from super()._endings(timeout, interval, on_message)
+        yield from super()._endings(timeout, interval, on_message, in_order)
 
     def _is_over(self, propagate: bool) -> bool:
         progress = self._progress()

@@ -225,3 +225,28 @@ def test_asking_whether_all_are_ready_stops_where_it_is_clear_that_they_are_not(
         assert not several.ready()
 
     assert len(asked) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_waiting_for_many_without_a_row_asks_for_the_first_of_them(send: Send, end: End) -> None:
+    ids = [send() for _ in range(3)]
+    several = ResultSet([AsyncResult(ids[0]), *(AsyncResult(f"unknown-{n}") for n in range(2000))])
+
+    with CaptureQueriesContext(connection) as asked, pytest.raises(TimeoutError, match="2001 of 2001 tasks"):
+        several.get(timeout=0)
+    with pytest.raises(TimeoutError, match="have not ended after 0 seconds"):
+        async_to_sync(several.aget)(timeout=0)
+
+    assert len(asked) == 2
+    end(ids[0], error=ValueError("no"))
+    with pytest.raises(ValueError, match="no"):
+        several.get(timeout=30)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_ends_of_later_tasks_come_before_those_of_earlier_ones_that_take_long(send: Send, end: End) -> None:
+    last = send()
+    several = ResultSet([*(AsyncResult(f"unknown-{n}") for n in range(1000)), AsyncResult(last)])
+    end(last, 5)
+
+    assert next(several.iterate(timeout=30)) == 5
