@@ -100,6 +100,7 @@ def test_lists_of_groups_take_two_queries_and_pages_one_besides_the_user(
 ) -> None:
     groups = [make_group(saved="[[1, 2, 3]]", body="{}") for _ in range(3)]
     page.get(GROUPS)
+    detail(page, groups[0])
 
     with django_assert_num_queries(3) as queries:
         page.get(GROUPS)
