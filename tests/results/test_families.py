@@ -237,7 +237,7 @@ def test_waiting_for_many_without_a_row_asks_for_the_first_of_them(send: Send, e
     with pytest.raises(TimeoutError, match="have not ended after 0 seconds"):
         async_to_sync(several.aget)(timeout=0)
 
-    assert len(asked) == 2
+    assert sum("taskresult" in query["sql"] for query in asked) == 2
     end(ids[0], error=ValueError("no"))
     with pytest.raises(ValueError, match="no"):
         several.get(timeout=30)
