@@ -19,6 +19,7 @@ Options = Mapping[str, Any]
 #: Below us, but in need of models.
 send_workflow = later("django_tasks.dispatch.workflow.send_workflow")
 #: Above us: who sends, what a call may say, and what runs tasks where they are sent.
+sent_here = later("django_tasks.definition.request.sent_here")
 sender = later("django_tasks.definition.request.sender")
 checked_message_of = later("django_tasks.definition.order.checked_message_of")
 check_options = later("django_tasks.definition.options.check_call")
@@ -36,6 +37,7 @@ def send(sig: Signature, args: Sequence[Any], kwargs: Options, options: Options)
     ready = _ready(sig, args, kwargs, options)
     handle = freeze(ready)
     send_workflow(lay_out(ready, _place(), checked_message_of))
+    sent_here(handle)
     return handle
 
 

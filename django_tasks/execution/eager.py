@@ -125,7 +125,7 @@ class Here:
             over = self.ended.setdefault(group.id, [])
             over.append(one)
             if len(over) == group.total:
-                complete.append(Complete(id=group.id, body=group.body))
+                complete.append(Complete(id=group.id, total=group.total, body=group.body))
         return complete
 
     def members(self, group_id: str) -> list[Member]:

@@ -48,6 +48,7 @@ class Complete:
     """A group of which all tasks have ended."""
 
     id: str
+    total: int
     body: Mapping[str, Any] | None
 
 
@@ -81,7 +82,12 @@ class Ledger(Protocol):
 
 def has_following(message: TaskMessage) -> bool:
     """Does anything follow from the end of this task, whatever it is?"""
-    return bool(message.chain or message.group or message.callbacks or message.errbacks)
+    return bool(message.chain or message.callbacks or message.errbacks or is_counted(message))
+
+
+def is_counted(message: TaskMessage) -> bool:
+    """Does a group wait for it? Those that are to leave nothing behind are not waited for."""
+    return message.group is not None and not message.ignore_result
 
 
 def follow(ended: Iterable[Ended], ledger: Ledger) -> None:
@@ -93,7 +99,7 @@ def follow(ended: Iterable[Ended], ledger: Ledger) -> None:
         more: list[Ended] = []
         for one in found:
             more += _succeed(one, ledger) if one.status == states.SUCCESS else _fail(one, ledger)
-        for group in ledger.count([one for one in found if one.message.group]):
+        for group in ledger.count([one for one in found if is_counted(one.message)]):
             more += _complete(group, ledger)
         found = more
 
@@ -175,13 +181,17 @@ def _complete(group: Complete, ledger: Ledger) -> list[Ended]:
     if group.body is None:
         return []
     members = ledger.members(group.id)
-    broken = next((member for member in members if member.status != states.SUCCESS), None)
-    if broken is not None:
-        return list(_never_run(group.body, Place(), states.FAILURE, write_error(_chord_error(broken))))
+    if error := _broken(group, members):
+        return list(_never_run(group.body, Place(), states.FAILURE, write_error(error)))
     return _send(group.body, ([_value(member.text) for member in members],), Place(), ledger)
 
 
-def _chord_error(member: Member) -> ChordError:
+def _broken(group: Complete, members: Sequence[Member]) -> ChordError | None:
+    """Why the body cannot have all results."""
+    member = next((member for member in members if member.status != states.SUCCESS), None)
+    if member is None:
+        gone = group.total - len(members)
+        return ChordError(f"The results of {gone} tasks of the header were removed") if gone else None
     if member.status in states.PROPAGATE_STATES:
         return ChordError(f"Dependency {member.id} raised {saferepr(read_error(_value(member.text)))}")
     return ChordError(f"Dependency {member.id} ended as {member.status}, without a result")

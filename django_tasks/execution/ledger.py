@@ -63,9 +63,9 @@ class Rows:
     def count(self, ended: Sequence[Ended]) -> list[Complete]:
         counted: dict[str, tuple[int, int]] = {}
         for one in ended:
-            group = one.message.group or ""
-            over, failed = counted.get(group, (0, 0))
-            counted[group] = (over + 1, failed + (one.status != states.SUCCESS))
+            id = str(one.message.group)
+            over, failed = counted.get(id, (0, 0))
+            counted[id] = (over + 1, failed + (one.status != states.SUCCESS))
         return [_complete(row) for row in self.groups.tally(counted)] if counted else []
 
     def members(self, group_id: str) -> list[Member]:
@@ -86,6 +86,8 @@ class Rows:
 
     def flush(self) -> None:
         """Send all that is to be sent. A task of which a row is there already was sent before, or may not be."""
+        if not self.prepared:
+            return
         known = self.tasks.known([sent.message.id for sent in self.prepared])
         if known:
             logger.warning("Not sent, because their ids are taken: %s", ", ".join(sorted(known)))
@@ -121,4 +123,4 @@ def _complete(row: TaskGroup) -> Complete:
     body = None
     if row.body:
         body = loads(row.body, content_type="application/json", content_encoding="utf-8", accept=("json",))
-    return Complete(id=row.id, body=body)
+    return Complete(id=row.id, total=row.total, body=body)

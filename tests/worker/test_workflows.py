@@ -21,6 +21,7 @@ from tests.ledger.tasks import (
     constant,
     enlarge,
     fail,
+    forget_value,
     ignore,
     note_value,
     on_error,
@@ -170,6 +171,28 @@ def test_a_header_task_that_expired_ends_the_body(run_burst: Run) -> None:
 
     with pytest.raises(ChordError, match="expired"):
         sent.get(timeout=0)
+
+
+def test_a_header_result_that_was_forgotten_is_not_left_out(run_burst: Run) -> None:
+    sent: Any = chord([constant.s(1), constant.s(2).set(queue="third")], collect.s()).apply_async()
+    run_burst("--queues=default")
+    sent.parent.results[0].forget()
+
+    run_burst()
+
+    with pytest.raises(ChordError, match="The results of 1 tasks of the header were removed"):
+        sent.get(timeout=0)
+
+
+def test_a_group_waits_for_those_only_that_leave_something_behind(run_burst: Run) -> None:
+    sent = group(forget_value.s(1), constant.s(2), constant.s(3).set(ignore_result=True)).apply_async()
+    forgotten = group(forget_value.s(1), forget_value.s(2)).apply_async()
+
+    run_burst()
+
+    assert [(row.total, row.completed) for row in TaskGroup.objects.all()] == [(1, 1)]
+    assert sent.get(timeout=1) == [None, 2, None]
+    assert forgotten.get(timeout=1) == [None, None]
 
 
 # -- who knows whom
