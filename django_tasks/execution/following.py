@@ -9,7 +9,7 @@ all of a chord's header have ended, its body is sent with their results or ends 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ from django_tasks.canvas.normal import normal
 from django_tasks.canvas.signature import taken
 from django_tasks.exceptions import ChordError
 from django_tasks.message.errors import read_error, write_error
+from django_tasks.message.group import NewGroup
 from django_tasks.message.message import TaskMessage
 from django_tasks.message.saferepr import saferepr
 from django_tasks.message.serialization import loads
@@ -128,7 +129,7 @@ def _send(sig: Mapping[str, Any], args: tuple[Any, ...], place: Place, ledger: L
         ledger.send(list(lay_out(normal(taken(sig).clone(args)), place)))
     except Exception as error:  # whatever a project's middleware or its arguments raise
         logger.exception("%s could not be sent: it ends with this", sig.get("task"))
-        return list(_never_run(sig, place, states.FAILURE, write_error(error)))
+        return _never_run(sig, place, states.FAILURE, write_error(error))
     return []
 
 
@@ -151,10 +152,14 @@ def _tell(one: Ended, ledger: Ledger) -> None:
             _send(errback, (one.message.id,), _after(one.message), ledger)
 
 
-def _skipped(sig: Mapping[str, Any], status: str, text: str | None, place: Place) -> Iterator[Ended]:
+def _skipped(sig: Mapping[str, Any], status: str, text: str | None, place: Place) -> list[Ended]:
     """Everything in a signature that will not be sent, as ended."""
-    for message in all_of(normal(taken(sig)), place, _ended_message, normal):
-        yield Ended(message=message, status=status, text=text, ran=False, tells=False)
+    try:
+        found = list(all_of(normal(taken(sig)), place, _ended_message, normal))
+    except Exception:  # a foreign program may write anything, and this must not keep others from ending
+        logger.exception("Nothing can be recorded of %s, which will not be sent", saferepr(sig, most=200))
+        return []
+    return [Ended(message=one, status=status, text=text, ran=False, tells=False) for one in found]
 
 
 def _ended_message(name: str, args: tuple[Any, ...], kwargs: Options, options: Options) -> TaskMessage:
@@ -167,13 +172,22 @@ def _ended_message(name: str, args: tuple[Any, ...], kwargs: Options, options: O
     return made
 
 
-def _never_run(sig: Mapping[str, Any], place: Place, status: str, text: str | None) -> Iterator[Ended]:
+def _never_run(sig: Mapping[str, Any], place: Place, status: str, text: str | None) -> list[Ended]:
     """The same, where it is this signature that failed: its error callbacks are told, and what follows it ends."""
-    for part in lay_out(normal(taken(sig)), place, _ended_message):
-        if isinstance(part, TaskMessage):
-            yield Ended(message=part, status=status, text=text, ran=False)
-        elif part.body is not None:
-            yield from _skipped(part.body, status, text, Place())
+    try:
+        parts = list(lay_out(normal(taken(sig)), place, _ended_message))
+    except Exception:  # as above
+        logger.exception("Nothing can be recorded of %s, which cannot be sent", saferepr(sig, most=200))
+        return []
+    found = [
+        Ended(message=part, status=status, text=text, ran=False)
+        for part in parts
+        if isinstance(part, TaskMessage)
+    ]
+    for part in parts:
+        if isinstance(part, NewGroup) and part.body is not None:
+            found += _skipped(part.body, status, text, Place())
+    return found
 
 
 def _complete(group: Complete, ledger: Ledger) -> list[Ended]:
@@ -182,7 +196,7 @@ def _complete(group: Complete, ledger: Ledger) -> list[Ended]:
         return []
     members = ledger.members(group.id)
     if error := _broken(group, members):
-        return list(_never_run(group.body, Place(), states.FAILURE, write_error(error)))
+        return _never_run(group.body, Place(), states.FAILURE, write_error(error))
     return _send(group.body, ([_value(member.text) for member in members],), Place(), ledger)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from django_tasks import AsyncResult, chain, chord, group
+from django_tasks.definition import order
 from django_tasks.exceptions import ChordError, TaskRevokedError
 from django_tasks.models import QueuedMessage, TaskGroup, TaskResult
 from tests.ledger.models import Entry
@@ -31,7 +33,7 @@ from tests.ledger.tasks import (
     who,
 )
 from tests.shapes import EXAMPLES, Shape, shapes
-from tests.workers import RunningWorker
+from tests.workers import RunningWorker, status
 
 pytestmark = pytest.mark.worker
 Run = Callable[..., RunningWorker]
@@ -193,6 +195,21 @@ def test_a_group_waits_for_those_only_that_leave_something_behind(run_burst: Run
     assert [(row.total, row.completed) for row in TaskGroup.objects.all()] == [(1, 1)]
     assert sent.get(timeout=1) == [None, 2, None]
     assert forgotten.get(timeout=1) == [None, None]
+
+
+@pytest.mark.parametrize("nonsense", [{"no": "task"}, {"task": 5}, {"task": "celery.chord", "kwargs": {}}])
+@pytest.mark.parametrize("task", [constant.s(1), fail.s("bang")])
+def test_nonsense_that_a_foreign_program_wrote_after_a_task_keeps_nobody_from_ending(
+    run_burst: Run, task: Any, nonsense: Any
+) -> None:
+    foreign = task.type._message(task.args, {}, {})
+    order.send([replace(foreign, callbacks=(nonsense,), chain=(add.s(1), nonsense), errbacks=(nonsense,))])
+    beside = constant.delay(1)
+
+    run_burst()
+
+    assert status(foreign.id) == ("SUCCESS" if task.task == constant.name else "FAILURE")
+    assert status(beside.id) == "SUCCESS"
 
 
 # -- who knows whom
