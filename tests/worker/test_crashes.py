@@ -15,7 +15,7 @@ from django_tasks.models import QueuedMessage, TaskResult, Worker
 from django_tasks.results.async_result import AsyncResult
 from tests.ledger.models import Entry
 from tests.ledger.tasks import hold, hold_again, note, poison, poison_untracked
-from tests.workers import Start, all_final, eventually, status
+from tests.workers import Start, all_final, eventually, freeze, status
 
 pytestmark = pytest.mark.worker
 
@@ -177,8 +177,8 @@ def test_the_outcome_of_a_process_that_was_given_up_is_refused(start_worker: Sta
     gate = tmp_path / "gate"
     sent = hold.delay(str(gate))
     frozen = start_worker("--processes=1", TEST_WORKER_LEASE="2")
-    eventually(lambda: runs_of(sent), "the body runs")
-    os.killpg(frozen.process.pid, signal.SIGSTOP)
+    eventually(lambda: status(sent.id) == "STARTED", "the body runs, and says so")
+    freeze(lambda: os.killpg(frozen.process.pid, signal.SIGSTOP))
 
     start_worker("--processes=1", TEST_WORKER_LEASE="2")
     eventually(lambda: status(sent.id) == "FAILURE", "given up")

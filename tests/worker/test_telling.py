@@ -20,7 +20,7 @@ from django_tasks.models import QueuedMessage, TaskResult
 from django_tasks.tasks import ping
 from tests.ledger.tasks import fail, hold, note, poison
 from tests.observability.observed_tasks import expect, hold_on, listed, talk, talk_later, try_twice
-from tests.workers import RunningWorker, Start, all_final, eventually, status
+from tests.workers import RunningWorker, Start, all_final, eventually, freeze, status
 
 pytestmark = pytest.mark.worker
 Told = list[dict[str, Any]]
@@ -178,7 +178,7 @@ def test_a_task_that_was_terminated_before_it_began_is_told_of(observed: Observe
     with transaction.atomic():
         first, sent = hold_on.delay(str(gate)), note.delay(1)
     eventually(lambda: TaskResult.objects.filter(claimed_by__isnull=False).count() == 2, "both are claimed")
-    os.kill(worker.children()[1], signal.SIGSTOP)
+    freeze(lambda: os.kill(worker.children()[1], signal.SIGSTOP))
 
     assert not sent.revoke(terminate=True)
     os.kill(worker.children()[1], signal.SIGCONT)
