@@ -13,7 +13,7 @@ from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
 from django_tasks import clock, conf
-from django_tasks.models import TaskResult
+from django_tasks.models import TaskGroup, TaskResult
 from django_tasks.results import retention
 
 pytestmark = pytest.mark.django_db
@@ -141,3 +141,18 @@ def test_what_it_may_be_is_said_in_words() -> None:
     _, problems = conf.read({"RESULT_EXPIRES": "soon"})
 
     assert problems == ["DJANGO_TASKS['RESULT_EXPIRES'] must be a number or a timedelta or None, not 'soon'."]
+
+
+def test_what_the_body_of_a_chord_waits_for_is_kept_until_it_is_sent(send: Send) -> None:
+    """A member may have ended long before the last one does."""
+    TaskGroup.objects.create(id="chord", total=2, pending=1, created_at=ago(days=3))
+    held = send(status="SUCCESS", finished_at=ago(days=2), group_id="chord")
+    send(status="SUCCESS", finished_at=ago(days=2), group_id="of another program")
+
+    assert retention.prune_all() == 1
+    assert left() == {held}
+
+    TaskGroup.objects.update(pending=0, finished_at=ago(days=1, hours=1))
+    assert retention.prune_all() == 2
+    assert left() == set()
+    assert not TaskGroup.objects.exists()
