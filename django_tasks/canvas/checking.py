@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from functools import partial
 
 from django_tasks import conf, registry
-from django_tasks.exceptions import NotRegistered
+from django_tasks.exceptions import NotRegistered, ResultsDisabled
+from django_tasks.handlers import later
 from django_tasks.message import serialization
+from django_tasks.results.handler import store_of
 
 from .chain import chain
 from .chord import chord
@@ -16,6 +18,9 @@ from .maps import OfMany
 from .normal import ACCUMULATE
 from .signature import Signature
 from .walking import walk
+
+#: Above us: what a call of a task may say.
+check_options_of = later("django_tasks.definition.order.check_options_of")
 
 #: Values that every serializer writes.
 _PLAIN = frozenset({str, int, float, bool, type(None)})
@@ -26,7 +31,7 @@ def check(sig: Signature) -> None:
 
     `ValueError`: it is linked to itself, is nested too deeply, or a task of a chord's header keeps no result.
     `TypeError`: a chord has no body. `NotRegistered`: no task has the name, and it is not sent elsewhere with `queue=`.
-    `EncodeError`: an argument that cannot be written.
+    `EncodeError`: an argument that cannot be written. And what `apply_async` would raise for the options of a task.
     """
     # All of it first: what follows may rely on that it ends.
     for found in list(walk(sig)):
@@ -37,7 +42,21 @@ def check(sig: Signature) -> None:
                 pass
             case _:
                 check_name(found)
+                check_options_of(found.task, found.options)
                 check_arguments(found)
+
+
+def check_results(sig: Signature) -> None:
+    """Raises `ResultsDisabled` if a chord in this normal workflow would wait for results that nobody keeps."""
+    for found in walk(sig):
+        if isinstance(found, chord):
+            for last in {last.task for member in found.tasks for last in _ends(member)}:
+                if not store_of(last).has_results:
+                    raise ResultsDisabled(
+                        f"{last} is in the header of a chord, whose body is called with its result, but results are "
+                        "disabled. Set DJANGO_TASKS['RESULT_STORE'], or the task's backend if it has one, to 'database' "
+                        "or 'cache'."
+                    )
 
 
 def check_header(found: chord) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from django_tasks import conf
 from django_tasks.handlers import later
 
-from .checking import check
+from .checking import check, check_results
 from .freezing import Handle, freeze
 from .layout import Place, lay_out
 from .normal import normal
@@ -55,7 +55,9 @@ def _ready(sig: Signature, args: Sequence[Any], kwargs: Options, options: Option
     check_options(options)
     called = sig.clone(list(args), kwargs, **options)
     check(called)
-    return normal(called)
+    ready = normal(called)
+    check_results(ready)
+    return ready
 
 
 def _place() -> Place:

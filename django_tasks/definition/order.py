@@ -116,6 +116,12 @@ def checked_message_of(
     return message_of(name, args, kwargs, options)
 
 
+def check_options_of(name: str, options: Mapping[str, Any]) -> None:
+    """Raises what a call of this task with these options would raise."""
+    if of_a_call := _of_a_call(options):
+        Order(name, _said(name), of_a_call)
+
+
 def ignores(name: str, options: Mapping[str, Any]) -> bool:
     """Is nothing stored of a task that is called with these options?"""
     return _ignore_result(name, _said(name), _of_a_call(options), conf.current().TASK_IGNORE_RESULT)

@@ -97,6 +97,11 @@ class ResultStore(ABC):
     # Do the rows keep what tasks return as well? Then an ending that is lost here is found there.
     rows_keep_results = True
 
+    @property
+    def has_results(self) -> bool:
+        """Can anybody ever be told what a task returned?"""
+        return self.keeps_endings or self.rows_keep_results
+
     @abstractmethod
     def put(self, endings: Sequence[Record]) -> None:
         """Keep these, in place of what was kept of the same tasks.

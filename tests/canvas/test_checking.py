@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from django.contrib.auth.models import User
 from django_tasks import Signature, chain, chord, group, task
 from django_tasks.canvas.checking import check
 from django_tasks.canvas.walking import DEPTH, walk
-from django_tasks.exceptions import EncodeError, NotRegistered
+from django_tasks.exceptions import EncodeError, NotRegistered, UnknownQueue
 
 
 @pytest.fixture(autouse=True)
@@ -107,7 +108,27 @@ def test_nam_06_a_name_without_a_task_is_found_anywhere(make: Any) -> None:
 
 
 def test_a_task_of_another_system_needs_its_queue_only() -> None:
-    check(chain(s(1), Signature("elsewhere.resize", queue="images")))
+    check(chain(s(1), Signature("elsewhere.resize", queue="other")))
+
+
+@pytest.mark.parametrize(
+    ("options", "refusal"),
+    [
+        ({"queue": "images"}, "No queue 'images'"),
+        ({"countdown": -1}, "countdown"),
+        ({"priority": 77}, "priority"),
+        ({"expires": "soon"}, "expires"),
+        ({"countdown": 1, "eta": dt.datetime(2030, 1, 1, tzinfo=dt.UTC)}, "countdown and eta"),
+        ({"soft_time_limit": 9, "time_limit": 8}, "soft_time_limit"),
+    ],
+)
+def test_options_of_a_later_step_are_refused_before_the_first_one_is_sent(
+    options: dict[str, Any], refusal: str
+) -> None:
+    with pytest.raises((ValueError, TypeError, UnknownQueue), match=refusal):
+        check(chain(s(1), s(2, **options)))
+    with pytest.raises((ValueError, TypeError, UnknownQueue), match=refusal):
+        check(chord([s(1)], s(2).set(link=s(3, **options))))
 
 
 @pytest.mark.parametrize(
