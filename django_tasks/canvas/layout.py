@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django_tasks.handlers import later
+from django_tasks.message.fields import Fields
 from django_tasks.message.group import NewGroup
 from django_tasks.message.message import TaskMessage
 from django_tasks.message.task_id import new_task_id
@@ -87,23 +88,32 @@ def lay_out(sig: Signature, place: Place, make: Maker = message_of) -> Iterator[
 
 
 def _task(sig: Signature, place: Place, make: Maker) -> TaskMessage:
-    said = sig.options
-    made = make(sig.task, sig.args, sig.kwargs, said)
+    said = Fields(sig.options, kind="Option")
+    made = make(_name(sig), sig.args, sig.kwargs, sig.options)
     counts = place.group_id is not None
     return dataclasses.replace(
         made,
-        root_id=place.root_id or said.get("root_id") or made.id,
-        parent_id=place.parent_id or said.get("parent_id"),
-        chain=(*place.chain, *said.get("chain", ())) or None,
-        group=place.group_id if counts else said.get("group_id"),
-        group_index=place.group_index if counts else said.get("group_index"),
-        chord=place.chord if counts else said.get("chord"),
-        replaced_task_nesting=place.nesting or said.get("replaced_task_nesting", 0),
+        root_id=place.root_id or said.name("root_id") or made.id,
+        parent_id=place.parent_id or said.name("parent_id"),
+        chain=(*place.chain, *(said.signatures("chain") or ())) or None,
+        group=place.group_id if counts else said.name("group_id"),
+        group_index=place.group_index if counts else said.count("group_index"),
+        chord=place.chord if counts else said.signature("chord"),
+        replaced_task_nesting=place.nesting or said.count("replaced_task_nesting") or 0,
     )
 
 
+def _name(sig: Signature) -> str:
+    """Raises `DecodeError` for one that cannot be stored."""
+    return Fields(sig, kind="Signature").name("task") or ""
+
+
+def _group_id(sig: Signature) -> str:
+    return Fields(sig.options, kind="Option").name("task_id") or new_task_id()
+
+
 def _group(sig: group, place: Place, make: Maker) -> Iterator[Part]:
-    id = sig.id or new_task_id()
+    id = _group_id(sig)
     total = 0
     for index, member in enumerate(sig.tasks):
         bearer = end(member)
@@ -117,7 +127,7 @@ def _group(sig: group, place: Place, make: Maker) -> Iterator[Part]:
 
 
 def _chord(sig: group | chord, body: Signature, place: Place, make: Maker) -> Iterator[Part]:
-    id = sig.id or new_task_id()
+    id = _group_id(sig)
     body = _travelling(body, place)
     inside = Place(root_id=place.root_id, parent_id=place.parent_id, group_id=id, chord=body)
     for index, member in enumerate(sig.tasks):

@@ -31,7 +31,7 @@ def send_workflow(parts: Iterable[TaskMessage | NewGroup]) -> None:
     with transaction.atomic(using=conf.current().DATABASE):
         while some := list(islice(messages, SLICE)):
             send(some)
-        open_groups(groups)
+        open_groups([group_row(new) for new in groups])
 
 
 def replace_task(id: str, owner: str, parts: Iterable[TaskMessage | NewGroup]) -> None:
@@ -69,13 +69,14 @@ def _without_groups(parts: Iterable[TaskMessage | NewGroup], groups: list[NewGro
             yield part
 
 
-def open_groups(groups: Sequence[NewGroup]) -> None:
-    """Make the rows that count these groups."""
-    if groups:
-        TaskGroup.objects.using(conf.current().DATABASE).insert([_row(new) for new in groups])
+def open_groups(rows: Sequence[TaskGroup]) -> None:
+    """Have these groups counted from now on."""
+    if rows:
+        TaskGroup.objects.using(conf.current().DATABASE).insert(rows)
 
 
-def _row(new: NewGroup) -> TaskGroup:
+def group_row(new: NewGroup) -> TaskGroup:
+    """The row that counts a group. Raises `EncodeError` if its body cannot be written."""
     return TaskGroup(
         id=new.id,
         total=new.total,

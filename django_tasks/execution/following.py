@@ -9,7 +9,7 @@ all of a chord's header have ended, its body is sent with their results or ends 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,10 +18,11 @@ from django_tasks.canvas.fields import listed
 from django_tasks.canvas.layout import Options, Part, Place, all_of, lay_out, message_of
 from django_tasks.canvas.normal import normal
 from django_tasks.canvas.signature import taken
-from django_tasks.exceptions import ChordError
+from django_tasks.exceptions import ChordError, ResultsDisabled
 from django_tasks.message.errors import read_error, write_error
-from django_tasks.message.group import NewGroup
+from django_tasks.message.fields import Fields
 from django_tasks.message.message import TaskMessage
+from django_tasks.message.protocol2 import encode
 from django_tasks.message.saferepr import saferepr
 from django_tasks.message.serialization import loads
 from django_tasks.message.task_id import new_task_id
@@ -49,6 +50,7 @@ class Complete:
     """A group of which all tasks have ended."""
 
     id: str
+    #: How many tasks these are.
     total: int
     body: Mapping[str, Any] | None
 
@@ -83,12 +85,7 @@ class Ledger(Protocol):
 
 def has_following(message: TaskMessage) -> bool:
     """Does anything follow from the end of this task, whatever it is?"""
-    return bool(message.chain or message.callbacks or message.errbacks or is_counted(message))
-
-
-def is_counted(message: TaskMessage) -> bool:
-    """Does a group wait for it? Those that are to leave nothing behind are not waited for."""
-    return message.group is not None and not message.ignore_result
+    return bool(message.chain or message.callbacks or message.errbacks or _counts(message))
 
 
 def follow(ended: Iterable[Ended], ledger: Ledger) -> None:
@@ -100,9 +97,14 @@ def follow(ended: Iterable[Ended], ledger: Ledger) -> None:
         more: list[Ended] = []
         for one in found:
             more += _succeed(one, ledger) if one.status == states.SUCCESS else _fail(one, ledger)
-        for group in ledger.count([one for one in found if is_counted(one.message)]):
+        for group in ledger.count([one for one in found if _counts(one.message)]):
             more += _complete(group, ledger)
         found = more
+
+
+def _counts(message: TaskMessage) -> bool:
+    """Is it waited for by a group? One of which nothing is stored is not; it may even run twice."""
+    return message.group is not None and not message.ignore_result
 
 
 def _succeed(one: Ended, ledger: Ledger) -> list[Ended]:
@@ -129,8 +131,20 @@ def _send(sig: Mapping[str, Any], args: tuple[Any, ...], place: Place, ledger: L
         ledger.send(list(lay_out(normal(taken(sig).clone(args)), place)))
     except Exception as error:  # whatever a project's middleware or its arguments raise
         logger.exception("%s could not be sent: it ends with this", sig.get("task"))
-        return _never_run(sig, place, states.FAILURE, write_error(error))
+        return _as_known(sig, _never_run(sig, place, states.FAILURE, write_error(error)))
     return []
+
+
+def _as_known(sig: Mapping[str, Any], ended: Iterator[Ended]) -> list[Ended]:
+    """All of these ends; of a signature that makes no sense nothing is known, and nobody can wait for it.
+
+    Foreign programs may send such. It must not keep the end of the task from being recorded that brought it along.
+    """
+    try:
+        return list(ended)
+    except Exception:
+        logger.exception("Nothing is recorded of %s: it makes no sense", saferepr(sig.get("task"), most=80))
+        return []
 
 
 def _fail(one: Ended, ledger: Ledger) -> list[Ended]:
@@ -139,7 +153,7 @@ def _fail(one: Ended, ledger: Ledger) -> list[Ended]:
         _tell(one, ledger)
     rest: list[Ended] = []
     for step in reversed(one.message.chain or ()):
-        rest += _skipped(step, one.status, one.text, _after(one.message))
+        rest += _as_known(step, _skipped(step, one.status, one.text, _after(one.message)))
     return rest
 
 
@@ -152,60 +166,54 @@ def _tell(one: Ended, ledger: Ledger) -> None:
             _send(errback, (one.message.id,), _after(one.message), ledger)
 
 
-def _skipped(sig: Mapping[str, Any], status: str, text: str | None, place: Place) -> list[Ended]:
+def _skipped(sig: Mapping[str, Any], status: str, text: str | None, place: Place) -> Iterator[Ended]:
     """Everything in a signature that will not be sent, as ended."""
-    try:
-        found = list(all_of(normal(taken(sig)), place, _ended_message, normal))
-    except Exception:  # a foreign program may write anything, and this must not keep others from ending
-        logger.exception("Nothing can be recorded of %s, which will not be sent", saferepr(sig, most=200))
-        return []
-    return [Ended(message=one, status=status, text=text, ran=False, tells=False) for one in found]
+    for message in all_of(normal(taken(sig)), place, _ended_message, normal):
+        yield Ended(message=message, status=status, text=text, ran=False, tells=False)
 
 
 def _ended_message(name: str, args: tuple[Any, ...], kwargs: Options, options: Options) -> TaskMessage:
     """The message of a task that is not to be sent, also if it is one that cannot be."""
     try:
         made: TaskMessage = message_of(name, args, kwargs, options)
-    except Exception:  # noqa: BLE001 - options that no task has, from a foreign program
-        id = options.get("task_id") or new_task_id()
+        encode(made)
+    except Exception:  # noqa: BLE001 - options that no task has, or arguments that cannot be written
+        id = Fields(options, kind="Option").name("task_id") or new_task_id()
         return TaskMessage(id=id, task=name, errbacks=tuple(listed(options.get("link_error"))))
     return made
 
 
-def _never_run(sig: Mapping[str, Any], place: Place, status: str, text: str | None) -> list[Ended]:
+def _never_run(sig: Mapping[str, Any], place: Place, status: str, text: str | None) -> Iterator[Ended]:
     """The same, where it is this signature that failed: its error callbacks are told, and what follows it ends."""
-    try:
-        parts = list(lay_out(normal(taken(sig)), place, _ended_message))
-    except Exception:  # as above
-        logger.exception("Nothing can be recorded of %s, which cannot be sent", saferepr(sig, most=200))
-        return []
-    found = [
-        Ended(message=part, status=status, text=text, ran=False)
-        for part in parts
-        if isinstance(part, TaskMessage)
-    ]
-    for part in parts:
-        if isinstance(part, NewGroup) and part.body is not None:
-            found += _skipped(part.body, status, text, Place())
-    return found
+    for part in lay_out(normal(taken(sig)), place, _ended_message):
+        if isinstance(part, TaskMessage):
+            yield Ended(message=part, status=status, text=text, ran=False)
+        elif part.body is not None:
+            yield from _skipped(part.body, status, text, Place())
 
 
 def _complete(group: Complete, ledger: Ledger) -> list[Ended]:
     """Send the body of a chord, or end it."""
     if group.body is None:
         return []
-    members = ledger.members(group.id)
-    if error := _broken(group, members):
-        return _never_run(group.body, Place(), states.FAILURE, write_error(error))
+    try:
+        members = ledger.members(group.id)
+    except ResultsDisabled as error:
+        return _broken(group.body, ChordError(str(error)))
+    if len(members) < group.total:
+        gone = group.total - len(members)
+        return _broken(group.body, ChordError(f"{gone} of the {group.total} results were forgotten"))
+    broken = next((member for member in members if member.status != states.SUCCESS), None)
+    if broken is not None:
+        return _broken(group.body, _chord_error(broken))
     return _send(group.body, ([_value(member.text) for member in members],), Place(), ledger)
 
 
-def _broken(group: Complete, members: Sequence[Member]) -> ChordError | None:
-    """Why the body cannot have all results."""
-    member = next((member for member in members if member.status != states.SUCCESS), None)
-    if member is None:
-        gone = group.total - len(members)
-        return ChordError(f"The results of {gone} tasks of the header were removed") if gone else None
+def _broken(body: Mapping[str, Any], error: ChordError) -> list[Ended]:
+    return _as_known(body, _never_run(body, Place(), states.FAILURE, write_error(error)))
+
+
+def _chord_error(member: Member) -> ChordError:
     if member.status in states.PROPAGATE_STATES:
         return ChordError(f"Dependency {member.id} raised {saferepr(read_error(_value(member.text)))}")
     return ChordError(f"Dependency {member.id} ended as {member.status}, without a result")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
-from django.db import connections
+from django.db import connections, transaction
 
 from django_tasks import clock, conf, states
 from django_tasks.canvas.layout import Part
 from django_tasks.dispatch.now import Prepared, deliver, prepare
-from django_tasks.dispatch.workflow import SLICE, open_groups
+from django_tasks.dispatch.workflow import SLICE, group_row, open_groups
 from django_tasks.message.group import NewGroup
 from django_tasks.message.message import TaskMessage
 from django_tasks.message.protocol2 import encode
@@ -36,7 +37,7 @@ class Rows:
 
     def __init__(self) -> None:
         self.prepared: list[Prepared] = []
-        self.new_groups: list[NewGroup] = []
+        self.new_groups: list[TaskGroup] = []
 
     @property
     def tasks(self) -> TaskResultQuerySet:
@@ -47,8 +48,17 @@ class Rows:
         return TaskGroup.objects.using(conf.current().DATABASE)
 
     def send(self, parts: Sequence[Part]) -> None:
-        self.prepared += prepare([part for part in parts if isinstance(part, TaskMessage)])
-        self.new_groups += [part for part in parts if isinstance(part, NewGroup)]
+        with self.guarded():
+            prepared = prepare([part for part in parts if isinstance(part, TaskMessage)])
+        # Written down here as well: at the end it would be too late to say that it cannot be.
+        self.new_groups += [group_row(part) for part in parts if isinstance(part, NewGroup)]
+        self.prepared += prepared
+
+    def guarded(self) -> AbstractContextManager[object]:
+        """Middleware of the project may ask the database; what goes wrong there must not break our transaction."""
+        if conf.current().SEND_MIDDLEWARE:
+            return transaction.atomic(using=conf.current().DATABASE)
+        return nullcontext()
 
     def end(self, ended: Sequence[Ended]) -> list[Ended]:
         if not ended:
@@ -63,15 +73,17 @@ class Rows:
     def count(self, ended: Sequence[Ended]) -> list[Complete]:
         counted: dict[str, tuple[int, int]] = {}
         for one in ended:
-            id = str(one.message.group)
-            over, failed = counted.get(id, (0, 0))
-            counted[id] = (over + 1, failed + (one.status != states.SUCCESS))
+            group = one.message.group or ""
+            over, failed = counted.get(group, (0, 0))
+            counted[group] = (over + 1, failed + (one.status != states.SUCCESS))
         return [_complete(row) for row in self.groups.tally(counted)] if counted else []
 
     def members(self, group_id: str) -> list[Member]:
         rows = list(self.tasks.members(group_id).values_list("id", "task", "status", "result"))
-        kept = _kept_elsewhere([(id, task) for id, task, _, _ in rows])
-        return [Member(id=id, status=status, text=kept.get(id, text)) for id, _, status, text in rows]
+        kept = _kept_elsewhere([(id, task) for id, task, status, _ in rows if status == states.SUCCESS])
+        found = [Member(id=id, status=status, text=kept.get(id, text)) for id, _, status, text in rows]
+        # What is written is never nothing: its store has lost it.
+        return [member for member in found if member.status != states.SUCCESS or member.text is not None]
 
     def call_errbacks(self, one: Ended) -> None:
         order = TaskMessage(
@@ -86,19 +98,28 @@ class Rows:
 
     def flush(self) -> None:
         """Send all that is to be sent. A task of which a row is there already was sent before, or may not be."""
-        if not self.prepared:
-            return
-        known = self.tasks.known([sent.message.id for sent in self.prepared])
-        if known:
-            logger.warning("Not sent, because their ids are taken: %s", ", ".join(sorted(known)))
-        fresh = [sent for sent in self.prepared if sent.message.id not in known]
-        for start in range(0, len(fresh), SLICE):
-            deliver(fresh[start : start + SLICE])
+        unsent = self.unsent() if self.prepared else []
+        for start in range(0, len(unsent), SLICE):
+            deliver(unsent[start : start + SLICE])
         open_groups(self.new_groups)
+
+    def unsent(self) -> list[Prepared]:
+        """Each id once: one callback may have been linked to several tasks."""
+        known = self.tasks.known([sent.message.id for sent in self.prepared])
+        fresh: dict[str, Prepared] = {}
+        taken: set[str] = set()
+        for sent in self.prepared:
+            if sent.message.id in known or sent.message.id in fresh:
+                taken.add(sent.message.id)
+            else:
+                fresh[sent.message.id] = sent
+        if taken:
+            logger.warning("Not sent, because their ids are taken: %s", ", ".join(sorted(taken)))
+        return list(fresh.values())
 
 
 def _kept_elsewhere(tasks: Sequence[tuple[str, str]]) -> dict[str, str | None]:
-    """The results, by id, of those tasks (id and name) whose rows do not keep them."""
+    """The results, by id, of those tasks (id and name) whose rows do not keep them, as far as they are there."""
     found: dict[str, str | None] = {}
     for name in {name for _, name in tasks}:
         store = store_of(name)
