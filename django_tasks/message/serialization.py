@@ -55,12 +55,27 @@ def dumps(value: object, serializer: str = "json", *, where: Callable[[Path], st
     `where` puts a place into words: "Argument 2".
     """
     try:
-        written = Written(*_dumps(value, serializer))
+        written = Written(*_dumps(_plain(value, {}) if serializer == "yaml" else value, serializer))
     except Exception as error:  # encoders raise what they like
         raise EncodeError(_refusal(value, serializer, error, where or partial(spell, "The value"))) from error
     if not isinstance(written.body, str | bytes):
         raise EncodeError(f"Serializer {serializer!r} wrote no text or bytes. Use another one.")
     return written
+
+
+def _plain(value: Any, made: dict[int, Any]) -> Any:
+    """`value` with plain dicts in the place of signatures and the like, which yaml refuses. Circles stay circles."""
+    if id(value) in made:
+        return made[id(value)]
+    if isinstance(value, dict):
+        made[id(value)] = copied = {}
+        copied.update((key, _plain(item, made)) for key, item in value.items())
+        return copied
+    if type(value) is list:
+        made[id(value)] = items = []
+        items += [_plain(item, made) for item in value]
+        return items
+    return tuple(_plain(item, made) for item in value) if type(value) is tuple else value
 
 
 def loads(body: str | bytes, *, content_type: str, content_encoding: str, accept: Collection[str]) -> Any:

@@ -2,6 +2,7 @@ import datetime as dt
 import json
 import math
 import uuid
+from collections import OrderedDict
 from decimal import Decimal
 from typing import Any
 
@@ -166,6 +167,17 @@ def test_the_serializers_of_the_extras_work_where_installed(name, module):
     written = dumps([1, {"a": "b"}], name)
 
     assert read(written.body, [name], *written[:2]) == [1, {"a": "b"}]
+
+
+def test_yaml_writes_circles_and_kinds_of_dicts():
+    pytest.importorskip("yaml")
+    circle = OrderedDict(a=(1, [OrderedDict(b=2)]))
+    circle["itself"] = [circle]
+
+    came_back = read(dumps(circle, "yaml").body, ["yaml"], "application/x-yaml", "utf-8")
+
+    assert came_back["a"] == [1, [{"b": 2}]]
+    assert came_back["itself"][0] is came_back
 
 
 def test_a_serializer_of_the_project_works_by_name():
