@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from threading import Timer
 from typing import Any
 from urllib.parse import SplitResult, urlencode, urlsplit, urlunsplit
 
+from asgiref.sync import async_to_sync
 from django.core.mail import mail_admins
 from django.http.request import validate_host
 from django.utils.encoding import iri_to_uri
 
-from . import clock, conf
+from . import canvas, clock, conf
 from .canvas.signature import taken
 from .definition.decorators import task
 from .exceptions import InvalidResponseError, RemoteExecuteError, UnknownStatusError, UrlRefused
@@ -63,15 +64,69 @@ def accumulate(*args: Any, index: int | None = None) -> Any:
 @task(name="celery.map")
 def map_(task: Mapping[str, Any], it: Iterable[Any]) -> list[Any]:
     """Call a task with each item, one after the other, in one run."""
-    call = taken(task).type
+    call = _function(task)
     return [call(item) for item in it]
 
 
 @task(name="celery.starmap")
 def starmap(task: Mapping[str, Any], it: Iterable[Sequence[Any]]) -> list[Any]:
     """Call a task with the arguments in each item, one after the other, in one run."""
-    call = taken(task).type
+    call = _function(task)
     return [call(*arguments) for arguments in it]
+
+
+def _function(task: Mapping[str, Any]) -> Callable[..., Any]:
+    found = taken(task).type
+
+    async def awaited(*args: Any) -> Any:
+        return await found(*args)
+
+    return async_to_sync(awaited) if found.is_async else found
+
+
+# Workflows that a foreign program sends as one task; ours are taken apart before they are sent. Each sends what it is
+# given and returns the ids, for `result_from_tuple`. There is no `celery.chord_unlock`, which asks again and again
+# whether a header is complete: here the rows count (execution/following.py).
+
+
+@task(name="celery.chunks")
+def chunks(task: Mapping[str, Any], it: Iterable[Any], n: int) -> Any:
+    """Send a group in which each task does `n` of the items."""
+    return canvas.maps.chunks(task, it, n).apply_async().as_tuple()
+
+
+@task(name="celery.group")
+def group(
+    tasks: Sequence[Mapping[str, Any]],
+    result: Any = None,
+    group_id: str | None = None,
+    partial_args: Sequence[Any] = (),
+    add_to_parent: bool = True,
+) -> Any:
+    """Send a group, each task with these arguments before its own. `result` has the ids, as the tasks have."""
+    return canvas.group.group(tasks).apply_async(tuple(partial_args), task_id=group_id).as_tuple()
+
+
+@task(name="celery.chord")
+def chord(
+    header: Any,
+    body: Mapping[str, Any],
+    partial_args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    task_id: str | None = None,
+    **_polling: Any,
+) -> Any:
+    """Send a chord, each task of the header with these arguments before its own. `task_id` is that of the body."""
+    whole = canvas.chord.chord(header, body)
+    return whole.apply_async(tuple(partial_args), kwargs, task_id=task_id).as_tuple()
+
+
+@task(name="celery.chain")
+def chain(*_args: Any, **_kwargs: Any) -> None:
+    """Raises `NotImplementedError`."""
+    raise NotImplementedError(
+        "A chain is no task, in Celery neither. Send its first step, as `chain.delay()` does."
+    )
 
 
 @task(

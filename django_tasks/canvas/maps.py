@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from itertools import islice
 from typing import Any, ClassVar
+
+from django_tasks.exceptions import NotRegistered
 
 from .group import group
 from .signature import Signature, taken
@@ -28,6 +31,14 @@ class OfMany(Signature):
     def mapped(self) -> Signature:
         """The task that is called with the items."""
         return taken(self.kwargs["task"])
+
+    def follow_mapped(self) -> None:
+        """Have it sent to the queue of that task, as Celery routes it by that task's name, unless it has its own."""
+        if "task" not in self.kwargs:  # a stranger wrote it; the worker will say what is wrong
+            return
+        with suppress(NotRegistered):
+            if queue := self.mapped.type.queue:
+                self.options.setdefault("queue", queue)
 
     def parts(self) -> list[Signature]:
         return []

@@ -21,7 +21,7 @@ from .chain import chain
 from .chord import chord
 from .giving import end, give, say
 from .group import group
-from .maps import chunks
+from .maps import OfMany, chunks
 from .signature import Signature, taken
 
 #: The task that closes a member that ends in a group: it returns the one argument that it gets, a list.
@@ -49,6 +49,9 @@ def _steps(sig: Signature) -> list[Signature]:
             return _steps_of_group(found)
         case chord() as found:
             return _steps_of_chord(found)
+        case OfMany() as found:
+            found.follow_mapped()
+            return [found]
         case found:
             return [found]
 

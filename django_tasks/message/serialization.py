@@ -68,11 +68,11 @@ def _plain(value: Any, made: dict[int, Any]) -> Any:
     if id(value) in made:
         return made[id(value)]
     if isinstance(value, dict):
-        made[id(value)] = copied = {}
-        copied.update((key, _plain(item, made)) for key, item in value.items())
-        return copied
+        made[id(value)] = plain = dict[Any, Any]()
+        plain.update((key, _plain(item, made)) for key, item in value.items())
+        return plain
     if type(value) is list:
-        made[id(value)] = items = []
+        made[id(value)] = items = list[Any]()
         items += [_plain(item, made) for item in value]
         return items
     return tuple(_plain(item, made) for item in value) if type(value) is tuple else value

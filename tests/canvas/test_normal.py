@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from django_tasks import Signature, chain, chord, chunks, group, signature, xstarmap
+from django_tasks import Signature, chain, chord, chunks, group, signature, task, xmap, xstarmap
 from django_tasks.canvas.normal import normal
 from tests.canvas.workflows import NOTHING, WORKFLOWS, is_normal, result
 
@@ -75,6 +75,21 @@ def test_can_08_a_member_that_ends_in_a_group_gets_one_task_at_its_end() -> None
     member = made.parts()[0].parts()[1]
     assert isinstance(member, chord)
     assert member.body == Signature("celery.accumulate", kwargs={"index": 0})
+
+
+@pytest.mark.parametrize("made", [xmap, xstarmap, lambda task, it: chunks(task, it, 9).group().tasks[0]])
+def test_a_map_goes_where_its_task_would_go_unless_it_is_told_where(made: Any) -> None:
+    @task(name="forge.tasks.mailing", queue="mail")
+    def mailing(*_: Any) -> None: ...
+
+    def queue(sig: Signature) -> Any:
+        return normal(sig).options.get("queue")
+
+    assert queue(made(mailing, [(1,)])) == queue(made("forge.tasks.mailing", [(1,)])) == "mail"
+    assert queue(made(mailing, [(1,)]).set(queue="own")) == "own"
+    assert queue(chain(s("a"), made(mailing, [(1,)])).tasks[1]) == "mail"
+    assert queue(made("forge.tasks.nowhere", [(1,)])) is None
+    assert normal(Signature.from_dict({"task": "celery.map"})).options == {}
 
 
 def test_what_is_said_of_a_chain_goes_to_the_tasks_it_is_meant_for() -> None:

@@ -690,3 +690,8 @@ def collect_atomically(values: Any) -> Any:
     """A body whose trace and end are one."""
     enter(collect_atomically.request, len(values))
     return values
+
+
+@task(queue="other")
+def elsewhere(value: Any) -> Any:
+    return value
