@@ -3,4 +3,5 @@
 from tests.settings import *  # noqa: F403
 from tests.settings import DJANGO_TASKS
 
-DJANGO_TASKS = {**DJANGO_TASKS, "IMPORTS": ["tests.features.guide_tasks"]}
+MODULES = ["guide_tasks", "pages_in_a_chain", "pages_waited_for", "pages_with_callbacks"]
+DJANGO_TASKS = {**DJANGO_TASKS, "IMPORTS": [f"tests.features.{name}" for name in MODULES]}

@@ -12,7 +12,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from django_tasks import Task, app, task
+from django_tasks import AsyncResult, Task, app, task
 from tests.ledger.models import Article
 
 
@@ -103,6 +103,20 @@ def add_aloud(x, y):
         "Executing task id %r, args: %r kwargs: %r"  # noqa: UP031
         % (add_aloud.request.id, add_aloud.request.args, add_aloud.request.kwargs)
     )
+
+
+# -- EXM-09
+@task
+def other_task(result):
+    return f"other {result}"
+
+
+# -- EXM-10
+@app.task
+def error_handler(uuid):
+    result = AsyncResult(uuid)
+    exc = result.get(propagate=False)
+    print("Task {0} raised exception: {1!r}\n{2!r}".format(uuid, exc, result.traceback))  # noqa: UP030, UP032
 
 
 # -- EXM-12

@@ -12,9 +12,13 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import transaction
 
+from django_tasks import GroupResult, group
 from django_tasks.exceptions import TaskRevokedError
 from django_tasks.models import TaskResult
 from tests.features import guide_tasks as guide
+from tests.features import pages_in_a_chain as in_a_chain
+from tests.features import pages_waited_for as waited_for
+from tests.features import pages_with_callbacks as with_callbacks
 from tests.ledger.models import Article
 from tests.workers import RunningWorker, Start
 
@@ -61,6 +65,80 @@ def test_exm_02_exm_08_exm_12_what_tasks_print_is_in_the_log(worker: Worker) -> 
         f"Task returned: <Context: {guide.add_and_tell.name}[{told.id}]>",
     ):
         assert line in burst.output
+
+
+def test_exm_04_can_05_a_page_is_stored_by_a_chain(worker: Worker) -> None:
+    """CAN-04, CAN-05, CAN-06."""
+    sent = in_a_chain.update_page_info("https://example.com/")
+
+    worker("--burst").wait()
+
+    stored = Article.objects.get()
+    assert (stored.title, stored.body) == ("https://example.com/",) * 2
+    assert sent.parent.get(timeout=0) == {"title": "https://example.com/"}
+    assert sent.parent.parent.get(timeout=0) == "<title>https://example.com/</title>"
+
+
+def test_exm_05_can_15_a_task_that_waits_for_another_is_told_not_to(worker: Worker) -> None:
+    """EXM-05, "bad": it fails rather than waits for ever, and the task it sent is run."""
+    sent = waited_for.update_page_info.delay("https://example.com/")
+
+    worker("--burst").wait()
+
+    with pytest.raises(RuntimeError, match=r"Never call result\.get"):
+        sent.get(timeout=0)
+    assert [child.get(timeout=0) for child in sent.children] == ["<title>https://example.com/</title>"]
+    assert not Article.objects.exists()
+
+
+def test_exm_05_can_03_a_page_is_stored_by_callbacks(worker: Worker) -> None:
+    """EXM-05, "good", CAN-02: subtasks are arguments, and are subtasks again where they arrive."""
+    with_callbacks.update_page_info.delay("https://example.com/")
+
+    worker("--burst").wait()
+
+    stored = Article.objects.get()
+    assert (stored.title, stored.body) == ("https://example.com/",) * 2
+
+
+def test_exm_09_exe_07_can_12_can_13_links_are_called_with_the_result(worker: Worker) -> None:
+    """EXM-09, one link and a list of them."""
+    one = guide.add.apply_async((2, 2), link=guide.add.s(16))
+    two = guide.add.apply_async((2, 2), link=[guide.add.s(16), guide.other_task.s()])
+
+    worker("--burst").wait()
+
+    assert one.get(timeout=0) == two.get(timeout=0) == 4
+    assert one.children[0].get(timeout=0) == 20
+    assert [child.get(timeout=0) for child in two.children] == [20, "other 4"]
+
+
+def test_exm_10_exe_08_exe_09_an_error_handler_asks_for_the_failure(worker: Worker) -> None:
+    """EXM-10, D-GETINTASK: what is ready may be asked for in a task."""
+    failed = guide.respond.apply_async(("good",), link_error=guide.error_handler.s())
+    succeeded = guide.add.apply_async((2, 2), link_error=guide.error_handler.s())
+    burst = worker("--burst")
+
+    burst.wait()
+
+    assert f"Task {failed.id} raised exception: HttpError(404)\n" in burst.output
+    assert repr(failed.traceback) in burst.output
+    assert f"Task {succeeded.id}" not in burst.output
+
+
+def test_exm_11_can_08_can_09_a_group_of_numbers(worker: Worker) -> None:
+    """EXM-11."""
+    numbers = [(2, 2), (4, 4), (8, 8), (16, 16)]
+    res = group(guide.add.s(i, j) for i, j in numbers).apply_async()
+
+    worker("--burst").wait()
+
+    assert res.get(timeout=0) == [4, 8, 16, 32]
+    assert (res.ready(), res.successful(), res.failed(), res.completed_count()) == (True, True, False, 4)
+    res.save()
+    restored = GroupResult.restore(res.id)
+    assert restored is not None
+    assert [member.get(timeout=0) for member in restored.children] == [4, 8, 16, 32]
 
 
 def test_exm_12_cls_04_cls_05_cls_06_what_a_task_keeps_stays_in_its_process(worker: Worker) -> None:
