@@ -14,6 +14,8 @@ SIGN_UP = """
 >>> AsyncResult(response.content.decode()).get(timeout=30)
 'Welcome, ada'
 """
+#: The how-to whose sessions want a worker.
+WITH_A_WORKER = "workflows.md"
 JOURNAL_MODE = """
 import django
 django.setup()
@@ -36,7 +38,19 @@ def test_the_shell_sessions_of_the_howtos_work(reader, root):
     reader.run("python manage.py migrate")
 
     for page in (root / "docs" / "howto").glob("*.md"):
-        reader.follow(page, only="pycon")
+        if page.name != WITH_A_WORKER:
+            reader.follow(page, only="pycon")
+
+
+def test_the_workflows_of_the_howto_work(reader, root):
+    reader.has(project="mysite", app="shop")
+    reader.write('# mysite/settings.py\nINSTALLED_APPS += ["shop", "django_tasks"]\n')
+    reader.run("python manage.py migrate")
+    page = root / "docs" / "howto" / WITH_A_WORKER
+
+    reader.follow(page, only="python")
+    reader.type("python manage.py runworker")
+    reader.follow(page, only="pycon")
 
 
 def test_the_settings_for_sqlite_are_accepted(reader, root):
