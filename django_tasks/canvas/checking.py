@@ -53,9 +53,9 @@ def check_results(sig: Signature) -> None:
             for last in {last.task for member in found.tasks for last in _ends(member)}:
                 if not store_of(last).has_results:
                     raise ResultsDisabled(
-                        f"{last} is in the header of a chord, whose body is called with its result, but results are "
-                        "disabled. Set DJANGO_TASKS['RESULT_STORE'], or the task's backend if it has one, to 'database' "
-                        "or 'cache'."
+                        f"{last} is in the header of a chord, whose body is called with its result, but results "
+                        "are disabled. Set DJANGO_TASKS['RESULT_STORE'], or the task's backend if it has one, to "
+                        "'database' or 'cache'."
                     )
 
 
