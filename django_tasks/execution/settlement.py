@@ -26,8 +26,7 @@ from django_tasks.results.handler import put, store_of
 from django_tasks.results.store import Record, ResultStore
 
 from . import news
-from .following import Ended, follow, has_following
-from .ledger import Rows
+from .ends import follow_ends
 from .outcome import (
     Failed,
     Ignored,
@@ -59,67 +58,28 @@ def settle(outcomes: Sequence[Event], owner: str) -> list[Event]:
     if not outcomes:
         return []
     with transaction.atomic(using=conf.current().DATABASE):
-        stands = _record(outcomes, owner)
+        stands = _record(_whole(outcomes), owner)
         _store_ignored_failures([outcome for outcome in stands if isinstance(outcome, Failed)])
         _send_again([outcome for outcome in stands if isinstance(outcome, Retried)])
         _give_back([outcome for outcome in stands if isinstance(outcome, Rejected)], owner)
-        follow_all(_ends(stands))
+        follow_ends(stands)
     return stands
 
 
-def follow_all(ended: Sequence[Ended]) -> None:
-    """Do all that follows from these ends. Part of the transaction that records them."""
-    if ended:
-        ledger = Rows()
-        follow(ended, ledger)
-        ledger.flush()
-
-
-def follow_revoked(ids: Sequence[str], text: str | None) -> None:
-    """The same for tasks that were revoked before they began; `text` is the exception they ended with."""
-    follow_all(
-        [
-            Ended(message=message, status=states.REVOKED, text=text)
-            for message in _orders(ids).values()
-            if has_following(message)
-        ]
-    )
-
-
-def _ends(stands: Sequence[Event]) -> list[Ended]:
-    """The ends among these events from which something may follow."""
-    ends = [(outcome, *_ending_of(outcome)) for outcome in stands if isinstance(outcome, ENDS)]
-    # Of tasks whose process died only the id is known here.
-    orders = _orders(
-        [outcome.request.message.id for outcome, _, _ in ends if not outcome.request.message.task]
-    )
-    found = []
-    for outcome, status, text in ends:
-        message = orders.get(outcome.request.message.id, outcome.request.message)
-        if has_following(message):
-            found.append(Ended(message=message, status=status, text=text))
-    return found
-
-
-#: Outcomes after which the task will not run again.
-ENDS = (Succeeded, Failed, Revoked, Ignored)
-
-
-def _ending_of(outcome: Succeeded | Failed | Revoked | Ignored) -> tuple[str, str | None]:
-    match outcome:
-        case Succeeded(result=text):
-            return states.SUCCESS, text
-        case Failed(error=text):
-            return states.FAILURE, text
-        case Revoked(error=text):
-            return states.REVOKED, text
-        case Ignored():
-            return states.IGNORED, None
-
-
-def _orders(ids: Sequence[str]) -> dict[str, TaskMessage]:
-    """The messages of tasks, as their rows have them."""
-    return {row.id: row.to_message() for row in _rows().filter(id__in=ids)} if ids else {}
+def _whole(outcomes: Sequence[Event]) -> Sequence[Event]:
+    """With their messages: of what a process left when it died, only the id is known here."""
+    if not (nameless := [one.request.message.id for one in outcomes if not one.request.message.task]):
+        return outcomes
+    orders = {row.id: row.to_message() for row in _rows().filter(id__in=nameless)}
+    return [
+        dataclasses.replace(
+            one,
+            request=dataclasses.replace(
+                one.request, message=orders.get(one.request.message.id, one.request.message)
+            ),
+        )
+        for one in outcomes
+    ]
 
 
 def _record(outcomes: Sequence[Event], owner: str) -> list[Event]:
@@ -144,9 +104,6 @@ def _record(outcomes: Sequence[Event], owner: str) -> list[Event]:
 def _stores(outcomes: Sequence[Event]) -> dict[str, ResultStore]:
     """The store of each task, by its id."""
     tasks = {outcome.request.message.id: outcome.request.message.task for outcome in outcomes}
-    # Of what a process left when it died, only the id is known.
-    if nameless := [id for id, task in tasks.items() if not task]:
-        tasks.update(_rows().filter(id__in=nameless).values_list("id", "task"))
     stores = {task: store_of(task) for task in set(tasks.values())}
     return {id: stores[task] for id, task in tasks.items()}
 

@@ -50,7 +50,7 @@ class SavedGroup:
 
 
 #: Above us: what was to come after a task ends with it.
-follow_revoked = later("django_tasks.execution.settlement.follow_revoked")
+follow_revoked = later("django_tasks.execution.ends.follow_revoked")
 
 
 class Results:
