@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from django_tasks import states
+from django_tasks import GroupResult, ResultSet, Signature, states
 from django_tasks.definition.context import Context
 from django_tasks.definition.options import (
     CALL_OPTIONS_TO_COME,
@@ -130,3 +130,40 @@ def test_the_order_of_states_is_told_as_it_is():
     named = [None if name == "one of your own" else name for name in re.split(r",\s+", told.strip(" .\n"))]
 
     assert tuple(named) == states.PRECEDENCE
+
+
+#: What the rest of the package uses of signatures.
+NOT_FOR_CALLERS = {"OWN", "TASKS", "TYPES", "change_parts", "for_tasks", "links", "parts", "register_type"}
+
+
+def public(kind: type) -> set[str]:
+    return {name for name in vars(kind) if not name.startswith("_")}
+
+
+def first_column(heading: str) -> str:
+    return " ".join(table((DOCS / "reference" / "workflows.md").read_text(), heading))
+
+
+def test_all_that_a_signature_can_do_is_listed():
+    listed = set(re.findall(r"\w+", first_column("## What a signature can do")))
+
+    assert public(Signature) - NOT_FOR_CALLERS <= listed
+
+
+def test_the_keys_of_a_signature_are_listed():
+    keys = table((DOCS / "reference" / "workflows.md").read_text(), "## The keys")
+
+    assert set(keys) == set(Signature("shop.tasks.add"))
+
+
+def test_all_that_a_group_s_handle_can_do_is_listed_and_no_more():
+    listed = set(re.findall(r"(?<!\()\b(\w+)\b", re.sub(r"\(.*?\)", "", first_column("## GroupResult"))))
+
+    assert listed - {"GroupResult"} == public(ResultSet) | public(GroupResult) | {"results"}
+
+
+@pytest.mark.parametrize(
+    "name", ["chain", "chord", "chunks", "group", "xmap", "xstarmap", "TaskSet", "subtask"]
+)
+def test_every_way_to_compose_is_listed(name):
+    assert f"{name}(" in first_column("## Making them")
