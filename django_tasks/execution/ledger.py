@@ -12,12 +12,14 @@ from django_tasks import clock, conf, states
 from django_tasks.canvas.layout import Part
 from django_tasks.dispatch.now import Prepared, deliver, prepare
 from django_tasks.dispatch.workflow import SLICE, group_row, open_groups
+from django_tasks.exceptions import EncodeError
 from django_tasks.message.group import NewGroup
 from django_tasks.message.message import TaskMessage
 from django_tasks.message.protocol2 import encode
 from django_tasks.message.serialization import loads
 from django_tasks.message.task_id import new_task_id
 from django_tasks.models import TaskGroup, TaskResult
+from django_tasks.models.batches import bytes_in_statement, most_bytes
 from django_tasks.models.group import TaskGroupQuerySet
 from django_tasks.models.result import TaskResultQuerySet
 from django_tasks.models.watch import ENDINGS, announce
@@ -30,6 +32,12 @@ logger = logging.getLogger("django_tasks.worker")
 
 #: The task that calls the error callbacks of a task that never ran.
 CALL_ERRBACKS = "django_tasks.call_errbacks"
+
+
+#: Characters that fit into one statement of any database, whatever they are.
+SURELY_FITS = 1_000_000
+#: Bytes for the other columns.
+ROOM_FOR_THE_REST = 20_000
 
 
 class Rows:
@@ -50,9 +58,23 @@ class Rows:
     def send(self, parts: Sequence[Part]) -> None:
         with self.guarded():
             prepared = prepare([part for part in parts if isinstance(part, TaskMessage)])
+        for sent in prepared:
+            self.check_size(sent)
         # Written down here as well: at the end it would be too late to say that it cannot be.
         self.new_groups += [group_row(part) for part in parts if isinstance(part, NewGroup)]
         self.prepared += prepared
+
+    def check_size(self, sent: Prepared) -> None:
+        """The list of a header's results may be longer than a statement can be, however short each of them is."""
+        if len(sent.envelope.body) <= SURELY_FITS:
+            return
+        size = bytes_in_statement(sent.envelope.to_text()) + ROOM_FOR_THE_REST
+        most = most_bytes(connections[conf.current().DATABASE])
+        if most is not None and size > most:
+            raise EncodeError(
+                f"The message of {sent.message.task} takes {size:,} bytes, but the database takes {most:,} in one "
+                "statement. Return less (store the rest and return where it is), or set its max_allowed_packet."
+            )
 
     def guarded(self) -> AbstractContextManager[object]:
         """Middleware of the project may ask the database; what goes wrong there must not break our transaction."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
 
 T = TypeVar("T")
 
@@ -16,6 +19,20 @@ def batch_size(texts: Iterable[str]) -> int:
     """The number of rows of which each holds one of these texts: less if some are long."""
     longest = max(map(len, texts), default=0)
     return max(1, min(MOST_ROWS, MOST_TEXT // (longest or 1)))
+
+
+def most_bytes(connection: BaseDatabaseWrapper) -> int | None:
+    """How long one statement may be at most; `None` where nothing that we send can be too long."""
+    if connection.vendor != "mysql":
+        return None
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT @@max_allowed_packet")
+        return int(cursor.fetchone()[0])
+
+
+def bytes_in_statement(text: str) -> int:
+    """How long a text is in a statement, where some characters are written as two."""
+    return len(text.encode(errors="surrogatepass")) + sum(map(text.count, "\\\"'\n"))
 
 
 def slices(keys: Sequence[T], size: int = MOST_ROWS) -> Iterator[Sequence[T]]:

@@ -13,10 +13,11 @@ from django.db import connection, transaction
 from django.test import override_settings
 
 from django_tasks import AsyncResult, chain, chord, group
-from django_tasks.exceptions import ChordError, ResultsDisabled
+from django_tasks.exceptions import ChordError, EncodeError, ResultsDisabled
 from django_tasks.execution.settlement import settle
 from django_tasks.message.message import TaskMessage
 from django_tasks.models import QueuedMessage, TaskGroup, TaskResult
+from django_tasks.models.batches import most_bytes
 from django_tasks.results.store import DatabaseStore, Record
 from tests.endings import OWNER, claimed, failed, in_queues, succeed, succeeded, untracked
 from tests.ledger.tasks import add, collect, constant, forget_value, note_value, total
@@ -258,3 +259,19 @@ def test_a_failed_batch_of_a_nested_chord_ends_all_of_it() -> None:
     assert sent.state == "FAILURE"
     assert not TaskGroup.objects.unfinished().exists()
     assert in_queues(collect.name) == in_queues(total.name) == []
+
+
+def test_results_that_are_too_long_for_one_statement_end_the_body() -> None:
+    """Each of them is short enough, and the end of the last one must be recorded. Only MariaDB has such a limit."""
+    sent: Any = chord([constant.s(number) for number in range(4)], collect.s()).apply_async()
+    most = most_bytes(connection)
+    long = '"' * ((most or 4_000_000) // 10)  # JSON in JSON, and quoted: each is several bytes
+
+    for member in sent.parent.results:
+        succeed(member.id, long)
+
+    if most is None:
+        assert [message.args for message in in_queues(collect.name)] == [([long] * 4,)]
+    else:
+        with pytest.raises(EncodeError, match="max_allowed_packet"):
+            sent.get(timeout=0)
