@@ -30,6 +30,8 @@ def freeze(sig: Signature, id: str | None = None, parent: Handle | None = None) 
             return _group(sig, id, parent)
         case chord():
             header = _group(sig, None, parent)
+            for member in header.results:
+                _waited_for(member)
             return freeze(sig.body_or_refuse(), id, header)
         case _:
             frozen = _id(sig, id)
@@ -39,8 +41,15 @@ def freeze(sig: Signature, id: str | None = None, parent: Handle | None = None) 
 def _chain(sig: chain, id: str | None, parent: Handle | None) -> Handle:
     *first, last = sig.tasks
     for step in first:
-        parent = freeze(step, None, parent)
+        parent = _waited_for(freeze(step, None, parent))
     return freeze(last, id, parent)
+
+
+def _waited_for(handle: Handle) -> Handle:
+    """What others wait for is tracked, whatever its task says."""
+    if isinstance(handle, AsyncResult):
+        handle.ignored = False
+    return handle
 
 
 def _group(sig: group | chord, id: str | None, parent: Handle | None) -> GroupResult:

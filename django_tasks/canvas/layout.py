@@ -91,11 +91,14 @@ def _task(sig: Signature, place: Place, make: Maker) -> TaskMessage:
     said = Fields(sig.options, kind="Option")
     made = make(_name(sig), sig.args, sig.kwargs, sig.options)
     counts = place.group_id is not None
+    following = (*place.chain, *(said.signatures("chain") or ())) or None
     return dataclasses.replace(
         made,
+        # Lost with its worker, an untracked one would leave those waiting that come after it.
+        ignore_result=False if following else made.ignore_result,
         root_id=place.root_id or said.name("root_id") or made.id,
         parent_id=place.parent_id or said.name("parent_id"),
-        chain=(*place.chain, *(said.signatures("chain") or ())) or None,
+        chain=following,
         group=place.group_id if counts else said.name("group_id"),
         group_index=place.group_index if counts else said.count("group_index"),
         chord=place.chord if counts else said.signature("chord"),

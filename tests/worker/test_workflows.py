@@ -212,6 +212,17 @@ def test_nonsense_that_a_foreign_program_wrote_after_a_task_keeps_nobody_from_en
     assert status(beside.id) == "SUCCESS"
 
 
+def test_a_step_that_others_wait_for_is_tracked_whatever_its_task_says(run_burst: Run) -> None:
+    sent: Any = chain(forget_value.s(1), add.s(1)).apply_async()
+    inside: Any = chord([forget_value.s(3) | forget_value.s()], collect.s()).apply_async()
+
+    run_burst()
+
+    assert sent.parent.get(timeout=1) == 1
+    assert inside.parent.results[0].get(timeout=1) == 3
+    assert TaskResult.objects.filter(task=forget_value.name).count() == 3
+
+
 # -- who knows whom
 
 
