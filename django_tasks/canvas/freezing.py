@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django_tasks.handlers import later
 from django_tasks.message.task_id import new_task_id
 from django_tasks.results.async_result import AsyncResult
@@ -9,12 +11,35 @@ from django_tasks.results.result_set import GroupResult
 
 from .chain import chain
 from .chord import chord
+from .giving import say
 from .group import group
+from .maps import chunks
+from .normal import normal
 from .signature import Signature
 
 Handle = AsyncResult | GroupResult
 #: Above us: the options of a task say whether anything is stored of it.
 ignores = later("django_tasks.definition.order.ignores")
+
+
+def freeze_in_place(sig: Signature, _id: str | None = None, **said: Any) -> Handle:
+    """The same for any workflow, which is brought into its normal shape as far as its class allows.
+
+    `said` are options that say where it will stand, for whoever sends it (Celery's `freeze`). Raises `TypeError` for
+    `chunks`, which are no workflow before they are a group.
+    """
+    if isinstance(sig, chunks):
+        raise TypeError("Chunks have no tasks yet that could have ids. Freeze their group().")
+    ready = normal(sig)
+    handle = freeze(ready, _id)
+    say(ready, {name: value for name, value in said.items() if value is not None})
+    if type(ready) is type(sig):
+        dict.clear(sig)
+        dict.update(sig, ready)
+    else:
+        sig.args, sig.options = (), {}
+        sig.kwargs = {"header": [], "body": ready} if isinstance(sig, chord) else {"tasks": [ready]}
+    return handle
 
 
 def freeze(sig: Signature, id: str | None = None, parent: Handle | None = None) -> Handle:

@@ -21,7 +21,7 @@ S = TypeVar("S", bound="type[Signature]")
 # What acts on signatures stands above them, or needs models.
 send = later("django_tasks.canvas.sending.send")
 run = later("django_tasks.canvas.sending.run")
-freeze = later("django_tasks.canvas.freezing.freeze")
+freeze = later("django_tasks.canvas.freezing.freeze_in_place")
 join = later("django_tasks.canvas.joining.join")
 
 #: Options that belong to whom they were given first: others wait for them (Celery).

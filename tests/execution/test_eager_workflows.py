@@ -20,6 +20,23 @@ def test_a_workflow_comes_to_what_it_should(name: str, db: None) -> None:
     assert workflow.apply().get() == expected
 
 
+@pytest.mark.parametrize("name", [name for name in EXAMPLES if name != "chunks"])
+def test_a_workflow_can_be_given_its_ids_before_it_is_sent(name: str, db: None) -> None:
+    workflow = EXAMPLES[name][0].clone()
+
+    handle = workflow.freeze()
+    again = workflow.freeze()
+    sent = workflow.apply()
+
+    assert again.as_tuple() == handle.as_tuple() == sent.as_tuple()
+    assert sent.get() == EXAMPLES[name][1]
+
+
+def test_chunks_have_no_ids(db: None) -> None:
+    with pytest.raises(TypeError, match=r"Freeze their group\(\)"):
+        add.chunks([(1, 2)], 1).freeze()
+
+
 @settings(deadline=None, max_examples=200)
 @given(shape=shapes)
 def test_any_workflow_comes_to_what_plain_python_reckons(shape: Shape) -> None:
