@@ -46,6 +46,11 @@ class Settings:
     )
     TASK_DEFAULT_QUEUE: str = setting("default", "The queue of tasks that name none.")
     TASK_QUEUES: tuple[str, ...] = setting((), "The queues of this project, besides the default one.")
+    TASK_ROUTES: Mapping[Any, Any] | str | tuple[object, ...] = setting(
+        (),
+        "Where tasks go whose call and options name no queue: a mapping of names or patterns to queues, "
+        "the dotted path of a function, or a list of these.",
+    )
     TASK_SERIALIZER: str = setting("json", "How arguments are written.")
     TASK_COMPRESSION: str | None = setting(
         None,
@@ -192,7 +197,7 @@ def _is_enough(value: Any, least: float) -> bool:
 
 
 def _words(hint: Any) -> str:
-    names: dict[type, str] = {
+    names: dict[Any, str] = {
         str: "a string",
         bool: "True or False",
         int: "a whole number",
@@ -200,7 +205,10 @@ def _words(hint: Any) -> str:
         tuple: "a list of strings",
         dt.timedelta: "a timedelta",
         types.NoneType: "None",
+        Mapping: "a mapping",
     }
+    if hint == tuple[object, ...]:
+        return "a list"
     if isinstance(hint, types.UnionType):
         return " or ".join(map(_words, typing.get_args(hint)))
     return names.get(typing.get_origin(hint) or hint, getattr(hint, "__name__", str(hint)))

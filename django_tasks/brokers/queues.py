@@ -16,13 +16,13 @@ def declared() -> tuple[str, ...]:
     return tuple(dict.fromkeys((settings.TASK_DEFAULT_QUEUE, *settings.TASK_QUEUES)))
 
 
-def check(queue: str) -> str:
-    """`queue` if it is declared; raises `UnknownQueue` with what to do if not."""
+def check(queue: str, *, because: str = "") -> str:
+    """`queue` if it is declared; raises `UnknownQueue` with what to do if not. `because` says how it came up."""
     known = declared()
     if queue in known:
         return queue
     raise UnknownQueue(
-        f"No queue {queue!r} is declared.{conf.guess(str(queue), known)} "
+        f"No queue {queue!r} is declared{because}.{conf.guess(str(queue), known)} "
         f'Add it to DJANGO_TASKS["TASK_QUEUES"], or use one of: {", ".join(known)}.'
     )
 

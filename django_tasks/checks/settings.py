@@ -8,7 +8,7 @@ from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, register
 
 from django_tasks import conf
-from django_tasks.brokers import broker, queues
+from django_tasks.brokers import broker, queues, routes
 from django_tasks.message import compression
 from django_tasks.results import handler
 
@@ -67,6 +67,20 @@ def queue_names(**_: Any) -> list[CheckMessage]:
             id="django_tasks.E005",
         )
         for problem in queues.problems()
+    ]
+
+
+@register(TAG)
+def task_routes(**_: Any) -> list[CheckMessage]:
+    if not can_be_asked():
+        return []
+    return [
+        Error(
+            problem,
+            hint=f"Correct {conf.NAME}['TASK_ROUTES']. Until then the tasks it speaks of cannot be sent.",
+            id="django_tasks.E010",
+        )
+        for problem in routes.problems()
     ]
 
 

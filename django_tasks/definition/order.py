@@ -1,7 +1,7 @@
 """The order: from a task, arguments and options of a call to the messages that travel.
 
-What a call says goes before what the task says, and that before the settings. Whatever is wrong with a call
-is raised here, before anything is sent.
+What a call says goes before what the task says, and that before the settings: a route first, then the defaults.
+Whatever is wrong with a call is raised here, before anything is sent.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import datetime as dt
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from typing import Any, cast
 
 from django_tasks import clock, conf, registry
-from django_tasks.brokers import queues
+from django_tasks.brokers import queues, routes
+from django_tasks.canvas.maps import MAP, STARMAP
 from django_tasks.exceptions import NotRegistered
 from django_tasks.handlers import later
 from django_tasks.message import compression
@@ -23,7 +24,7 @@ from django_tasks.message.protocol2 import RESERVED
 from django_tasks.message.saferepr import MASK, is_secret, saferepr
 from django_tasks.message.task_id import new_task_id
 
-from .options import CALL_KINDS, CallOptions, TaskOptions, check_call, check_limits
+from .options import CALL_KINDS, TASK_KINDS, CallOptions, TaskOptions, check_call, check_limits
 from .request import sender
 
 # Both need models; the public API is importable before there are any.
@@ -36,7 +37,7 @@ run_here = later("django_tasks.execution.eager.run")
 class Order:
     """All that the messages of one call have in common; `message` adds the arguments."""
 
-    __slots__ = ("_common", "_parent", "_redact", "_task_id")
+    __slots__ = ("_common", "_parent", "_redact", "_routed", "_task_id")
 
     def __init__(self, task: str, said: TaskOptions, options: CallOptions) -> None:
         """`task` is the name; `said` the options of the task, or plain `TaskOptions()` for an unknown one."""
@@ -46,6 +47,7 @@ class Order:
         self._parent = sender()
         self._redact = (*settings.REDACT, *said.redact) if said.redact else settings.REDACT
         self._task_id = options.get("task_id")
+        self._routed = partial(_routed, task, said, options) if settings.TASK_ROUTES else None
         self._common: dict[str, Any] = {
             "task": task,
             "queue": queues.check(options.get("queue") or said.queue or settings.TASK_DEFAULT_QUEUE),
@@ -76,6 +78,7 @@ class Order:
         """The message for these arguments; `names` are those of positional ones, as far as known."""
         shown = _masked(args, _secret(names, self._redact))
         id_ = self._task_id or new_task_id()
+        common = {**self._common, **self._routed(args, kwargs)} if self._routed else self._common
         return TaskMessage(
             id=id_,
             args=args,
@@ -83,8 +86,31 @@ class Order:
             root_id=(self._parent.root_id if self._parent else None) or id_,
             argsrepr=saferepr(shown, redact=self._redact),
             kwargsrepr=saferepr(kwargs, redact=self._redact) if kwargs else "{}",
-            **self._common,
+            **common,
         )
+
+
+def _routed(
+    task: str, said: TaskOptions, options: CallOptions, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The fields in which `TASK_ROUTES` has a say, each as the call, the task or else the route wants it."""
+    own = {
+        name: _first(options.get(name), getattr(said, name), None)
+        for name in TASK_KINDS.keys() & CALL_KINDS.keys()
+    }
+    name = _name_to_route(task, kwargs)
+    asked = {**own, **options}
+    route = routes.find(name, args, kwargs, asked, said if said.name else None)
+    found = {"priority": _first(own["priority"], route.priority, 0)}
+    if route.queue and not own["queue"]:
+        found["queue"] = queues.check(route.queue, because=f" and TASK_ROUTES sends {name} there")
+    return found
+
+
+def _name_to_route(task: str, kwargs: Mapping[str, Any]) -> str:
+    """A map goes where the task goes that it calls, as in Celery."""
+    mapped = kwargs.get("task") if task in (MAP, STARMAP) else None
+    return str(mapped.get("task", task)) if isinstance(mapped, Mapping) else task
 
 
 @lru_cache(maxsize=1_000)

@@ -184,3 +184,29 @@ def test_only_keys_that_exist_are_recommended() -> None:
     for name in celery.OTHER_NAMES:
         recommended = celery._counterpart(name).partition("['")[2].partition("']")[0]
         assert recommended in known or recommended == ""
+
+
+def test_routes_to_nowhere_are_errors_one_each(settings: Settings) -> None:
+    """FEATURES SET-10."""
+    settings.DJANGO_TASKS = {
+        "TASK_QUEUES": ["mail"],
+        "TASK_ROUTES": [{"shop.*": "mial"}, "nowhere.route", ("blog.*", {"queue": "mail"})],
+    }
+
+    undeclared, missing = django_checks.run_checks(tags=["tasks"])
+
+    assert {undeclared.id, missing.id} == {"django_tasks.E010"}
+    assert (
+        "No queue 'mial' is declared and TASK_ROUTES sends tasks there. Did you mean 'mail'?"
+        in undeclared.msg
+    )
+    assert "'nowhere.route', which cannot be imported" in missing.msg
+    assert "DJANGO_TASKS['TASK_ROUTES']" in undeclared.hint
+
+
+def test_routes_of_another_type_are_one_error(settings: Settings) -> None:
+    settings.DJANGO_TASKS = {"TASK_ROUTES": 5}
+
+    (error,) = django_checks.run_checks(tags=["tasks"])
+
+    assert error.msg == "DJANGO_TASKS['TASK_ROUTES'] must be a mapping or a string or a list, not 5."
