@@ -56,6 +56,14 @@ class Settings:
         None,
         "How messages are compressed on their way: 'gzip', 'bzip2', 'lzma' or another name that kombu knows.",
     )
+    TASK_PUBLISH_RETRY: bool = setting(
+        True, "Sending is tried again if the database cannot be reached, outside of transactions."
+    )
+    TASK_PUBLISH_RETRY_POLICY: dict[str, Any] = setting(  # noqa: RUF009 - it makes a field
+        dict,
+        "How: `max_retries` (3; None is for ever), and seconds: `interval_start` (0), `interval_step` (0.2), "
+        "`interval_max` (0.2).",
+    )
     ACCEPT_CONTENT: tuple[str, ...] = setting(("json",), "The serializers a worker agrees to read.")
     TASK_ACKS_LATE: bool = setting(
         False, "Run a task again if its worker dies, instead of recording a failure."

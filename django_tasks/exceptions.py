@@ -42,7 +42,7 @@ class DecodeError(TasksError, ValueError):
 
 
 class OperationalError(TasksError):
-    """The broker cannot be reached."""
+    """The database cannot be reached, so nothing was sent."""
 
 
 class TimeoutError(TasksError, builtins.TimeoutError):  # Celery names it so

@@ -9,7 +9,7 @@ from django.core.checks import CheckMessage, Error, register
 
 from django_tasks import conf
 from django_tasks.brokers import broker, queues, routes
-from django_tasks.message import compression
+from django_tasks.message import compression, retry_policy
 from django_tasks.results import handler
 
 TAG = "tasks"
@@ -81,6 +81,16 @@ def task_routes(**_: Any) -> list[CheckMessage]:
             id="django_tasks.E010",
         )
         for problem in routes.problems()
+    ]
+
+
+@register(TAG)
+def publish_retry_policy(**_: Any) -> list[CheckMessage]:
+    if not can_be_asked():
+        return []
+    return [
+        Error(problem, hint="Correct it, or leave it out for Celery's policy.", id="django_tasks.E011")
+        for problem in retry_policy.problems(conf.current().TASK_PUBLISH_RETRY_POLICY)
     ]
 
 

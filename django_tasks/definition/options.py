@@ -19,6 +19,7 @@ from django_tasks.exceptions import UnknownOption
 from django_tasks.message import compression
 from django_tasks.message.fields import LONGEST
 from django_tasks.message.protocol2 import HIGHEST_PRIORITY
+from django_tasks.message.retry_policy import RetryPolicy
 from django_tasks.message.saferepr import saferepr
 from django_tasks.results import handler as stores
 
@@ -136,6 +137,13 @@ class CallOptions(TypedDict, total=False):
         Links | None,
         "Signatures that are called once it has failed: with its id, or with request, exception and traceback.",
     ]
+    retry: Annotated[
+        bool | None,
+        "Sending is tried again if the database cannot be reached; `None` is `TASK_PUBLISH_RETRY`.",
+    ]
+    retry_policy: Annotated[
+        Mapping[str, Any] | None, "How; keys that it leaves out are those of `TASK_PUBLISH_RETRY_POLICY`."
+    ]
     reply_to: Annotated[str | None, "Where a sender of another system waits for the answer."]
 
 
@@ -151,7 +159,6 @@ TASK_OPTIONS_TO_COME = frozenset(
 CALL_OPTIONS_TO_COME = frozenset(
     (
         "add_to_parent",
-        *("retry", "retry_policy"),
         *("connection", "producer", "publisher"),
         *("exchange", "routing_key", "mandatory", "immediate"),
     )
@@ -283,6 +290,7 @@ def check_call(given: Mapping[str, Any]) -> None:
     check_priority(given.get("priority"), "apply_async")
     compression.check(given.get("compression"), "apply_async")
     check_limits(given.get("time_limit"), given.get("soft_time_limit"), "apply_async")
+    RetryPolicy.of(given.get("retry_policy") or {}, where="apply_async: retry_policy")
 
 
 def _not_yet(name: str, where: str) -> UnknownOption:

@@ -21,6 +21,7 @@ from django_tasks.handlers import later
 from django_tasks.message import compression
 from django_tasks.message.message import TaskMessage
 from django_tasks.message.protocol2 import RESERVED
+from django_tasks.message.retry_policy import asked_for
 from django_tasks.message.saferepr import MASK, is_secret, saferepr
 from django_tasks.message.task_id import new_task_id
 
@@ -70,6 +71,7 @@ class Order:
                 "reply_to": options.get("reply_to") or "",
                 "callbacks": _links(options.get("link")),
                 "errbacks": _links(options.get("link_error")),
+                "retry_policy": asked_for(options.get("retry"), options.get("retry_policy")),
             }
 
     def message(

@@ -7,7 +7,7 @@ only if it commits. Outside they are a transaction of their own.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 
 from django.db import transaction
@@ -16,8 +16,11 @@ from django_tasks import conf, middleware, signals
 from django_tasks.brokers.broker import Posting, broker
 from django_tasks.message.message import Envelope, TaskMessage
 from django_tasks.message.protocol2 import encode
+from django_tasks.message.retry_policy import RetryPolicy, usual
 from django_tasks.message.task_id import is_generated
 from django_tasks.results.handler import results
+
+from .reconnecting import write_at_once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,25 +64,42 @@ def _as_it_is(message: TaskMessage) -> TaskMessage:
 
 
 def deliver(prepared: Sequence[Prepared]) -> None:
+    """Write rows and messages. Raises `OperationalError` if the database cannot be reached; see `reconnecting`."""
     alias = conf.current().DATABASE
-    _tell(signals.before_task_publish, prepared, properties={}, declare=(), retry_policy=None)
+    policy = policy_of([sent.message for sent in prepared])
+    _tell(signals.before_task_publish, prepared, properties={}, declare=(), retry_policy=policy)
     # An id that the caller chose may be taken; the savepoint lets the caller's transaction survive that error.
     chosen = not all(is_generated(sent.message.id) for sent in prepared)
-    with transaction.atomic(using=alias, savepoint=chosen):
-        if tracked := [(sent.message, sent.envelope) for sent in prepared if not sent.message.ignore_result]:
-            results().open(tracked)
-        post = partial(broker().publish, [_posting(sent) for sent in prepared])
-        if broker().alias == alias:
-            post()
-        else:
-            transaction.on_commit(post, using=alias)
+    write_at_once(partial(_write, prepared, alias), alias=alias, policy=policy, savepoint=chosen)
     if signals.after_task_publish.receivers:
         transaction.on_commit(partial(_tell, signals.after_task_publish, prepared), using=alias)
 
 
-def _tell(signal: signals.TaskSignal, prepared: Sequence[Prepared], **more: object) -> None:
+def policy_of(messages: Sequence[TaskMessage]) -> RetryPolicy:
+    """How patiently these are sent: tasks that are sent together come of one call, or of one workflow's first part."""
+    return next((message.retry_policy for message in messages if message.retry_policy), None) or usual()
+
+
+def _write(prepared: Sequence[Prepared], alias: str) -> None:
+    if tracked := [(sent.message, sent.envelope) for sent in prepared if not sent.message.ignore_result]:
+        results().open(tracked)
+    post = partial(broker().publish, [_posting(sent) for sent in prepared])
+    if broker().alias == alias:
+        post()
+    else:
+        transaction.on_commit(post, using=alias)
+
+
+def _tell(
+    signal: signals.TaskSignal,
+    prepared: Sequence[Prepared],
+    retry_policy: RetryPolicy | None = None,
+    **more: object,
+) -> None:
     if not signal.receivers:
         return
+    if retry_policy is not None:
+        more["retry_policy"] = asdict(retry_policy)
     for sent in prepared:
         message, headers = sent.message, dict(sent.envelope.headers)
         embed = {

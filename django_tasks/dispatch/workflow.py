@@ -11,10 +11,12 @@ from django_tasks import clock, conf
 from django_tasks.exceptions import Ignore
 from django_tasks.message.group import NewGroup
 from django_tasks.message.message import TaskMessage
+from django_tasks.message.retry_policy import NEVER
 from django_tasks.message.serialization import dumps
 from django_tasks.models import TaskGroup, TaskResult
 
-from .now import send
+from .now import policy_of, send
+from .reconnecting import write_at_once
 
 #: How many tasks are handed over at once.
 SLICE = 1_000
@@ -28,10 +30,18 @@ def send_workflow(parts: Iterable[TaskMessage | NewGroup]) -> None:
     """
     groups: list[NewGroup] = []
     messages = _without_groups(parts, groups)
-    with transaction.atomic(using=conf.current().DATABASE):
-        while some := list(islice(messages, SLICE)):
-            send(some)
+    some = list(islice(messages, SLICE))
+
+    def write() -> None:
+        sending = some
+        while sending:
+            send(sending)
+            sending = list(islice(messages, SLICE))
         open_groups([group_row(new) for new in groups])
+
+    # Only what is still in memory can be sent again.
+    policy = policy_of(some) if len(some) < SLICE else NEVER
+    write_at_once(write, alias=conf.current().DATABASE, policy=policy)
 
 
 def replace_task(id: str, owner: str, parts: Iterable[TaskMessage | NewGroup]) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from .retry_policy import RetryPolicy
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskMessage:
@@ -49,6 +51,8 @@ class TaskMessage:
     replaced_task_nesting: int = 0
     #: Every header that is not ours: the user's own, and those of protocols newer than this code.
     headers: Mapping[str, Any] = field(default_factory=dict)
+    #: How patiently it is sent; `None` is as the settings say. The sender's own affair: it does not travel.
+    retry_policy: RetryPolicy | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -210,3 +210,13 @@ def test_routes_of_another_type_are_one_error(settings: Settings) -> None:
     (error,) = django_checks.run_checks(tags=["tasks"])
 
     assert error.msg == "DJANGO_TASKS['TASK_ROUTES'] must be a mapping or a string or a list, not 5."
+
+
+def test_a_mistyped_retry_policy_is_an_error(settings: Settings) -> None:
+    """FEATURES SET-14."""
+    settings.DJANGO_TASKS = {"TASK_PUBLISH_RETRY_POLICY": {"max_retrys": 1}}
+
+    (error,) = django_checks.run_checks(tags=["tasks"])
+
+    assert error.id == "django_tasks.E011"
+    assert "'max_retrys'. Did you mean 'max_retries'?" in error.msg
