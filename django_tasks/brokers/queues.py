@@ -27,6 +27,20 @@ def check(queue: str, *, because: str = "") -> str:
     )
 
 
+def addressed(queue: str | None, exchange: str | None, routing_key: str | None) -> str | None:
+    """The queue that an address of AMQP means, or `None` if it leaves that open.
+
+    As in Celery a queue goes before the other two, and without one the default exchange delivers by the queue's name.
+    Raises `ValueError` for another exchange: there are none that the project has declared.
+    """
+    if queue or not exchange or exchange == routing_key:
+        return queue or routing_key
+    raise ValueError(
+        f"exchange={exchange!r} does not say which queue: messages are delivered by the name of a queue only. "
+        f"Leave it out, and write queue=... with one of: {', '.join(declared())}."
+    )
+
+
 def problems() -> list[str]:
     """What is wrong with the declared names, one sentence each."""
     names = declared()

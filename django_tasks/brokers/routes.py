@@ -8,7 +8,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any, cast
 
@@ -30,6 +30,8 @@ class Route:
     """What an entry says of a task; `None` leaves it open."""
 
     queue: str | None = None
+    exchange: str | None = None
+    routing_key: str | None = None
     priority: int | None = None
 
 
@@ -116,7 +118,7 @@ class ByName:
     def queues(self) -> list[str]:
         """Those that its routes name."""
         routes = [*self.exact.values(), *(route for _, route in self.patterns)]
-        return [route.queue for route in routes if route.queue]
+        return [queue for route in routes if (queue := route.queue or route.routing_key)]
 
 
 class ByFunction:
@@ -150,24 +152,30 @@ def _of_celery_3(router: Any) -> Callable[..., Any]:
 
 
 def _route(answer: Any, *, of: Any) -> Route:
-    """A queue's name, or a mapping with `queue` and `priority`, as a route."""
+    """A queue's name, or a mapping like options of a call, as a route."""
     said: Any = {"queue": answer} if isinstance(answer, str) else answer
     if not isinstance(said, Mapping):
         raise ImproperlyConfigured(
             f"{WHERE} answers {answer!r} for {of!r}. Name a queue, or write {{'queue': ..., 'priority': ...}}."
         )
-    if unknown := [key for key in said if key not in ("queue", "priority")]:
-        raise ImproperlyConfigured(
-            f"{WHERE} says {unknown[0]!r} for {of!r}: a route has a queue and a priority, nothing else. Leave it out."
-        )
-    queue, priority = said.get("queue"), said.get("priority")
-    if not isinstance(queue, str | None):
-        raise ImproperlyConfigured(f"{WHERE} has the queue {queue!r} for {of!r}. Write its name, a string.")
+    for key, value in said.items():
+        if key not in _FIELDS:
+            raise ImproperlyConfigured(
+                f"{WHERE} says {key!r} for {of!r}: a route has {', '.join(_FIELDS)}. Leave it out."
+            )
+        if value is not None and key != "priority" and not isinstance(value, str):
+            raise ImproperlyConfigured(
+                f"{WHERE} has the {key} {value!r} for {of!r}. Write its name, a string."
+            )
+    priority = said.get("priority")
     if priority is not None and (isinstance(priority, bool) or priority not in range(HIGHEST_PRIORITY + 1)):
         raise ImproperlyConfigured(
             f"{WHERE} has the priority {priority!r} for {of!r}. Write a number from 0 to {HIGHEST_PRIORITY}."
         )
-    return Route(queue=queue or None, priority=priority)
+    return Route(**said)
+
+
+_FIELDS = tuple(field.name for field in fields(Route))
 
 
 def problems() -> list[str]:

@@ -47,6 +47,14 @@ class TaskOptions:
     bind: bool = option(False, "The function takes the task itself as its first argument.")
     typing: bool = option(True, "Arguments that the function cannot take are refused when the task is sent.")
     queue: str | None = option(None, "The queue it waits in; `None` is `TASK_DEFAULT_QUEUE`.")
+    exchange: str | None = option(
+        None, "Only the default exchange is there, which delivers to the queue that the routing key names."
+    )
+    routing_key: str | None = option(None, "The name of its queue, if `queue` says nothing.")
+    mandatory: bool | None = option(
+        None, "Taken for Celery's sake: a task that cannot be delivered is an error in any case."
+    )
+    immediate: bool | None = option(None, "Cannot be true: RabbitMQ has it no more. See `expires`.")
     priority: int | None = option(None, "0 to 9; 0, the default, is served first by the embedded broker.")
     serializer: str | None = option(None, "How arguments are written; `None` is `TASK_SERIALIZER`.")
     compression: str | None = option(
@@ -118,6 +126,15 @@ class CallOptions(TypedDict, total=False):
         float | dt.datetime | None, "Seconds from now, or the moment, after which it is not run."
     ]
     queue: Annotated[str | None, "The queue it waits in."]
+    exchange: Annotated[
+        str | None,
+        "Only the default exchange is there, which delivers to the queue that the routing key names.",
+    ]
+    routing_key: Annotated[str | None, "The name of its queue, if nobody names a `queue`."]
+    mandatory: Annotated[
+        bool | None, "Taken for Celery's sake: a task that cannot be delivered is an error in any case."
+    ]
+    immediate: Annotated[bool | None, "Cannot be true: RabbitMQ has it no more. See `expires`."]
     priority: Annotated[int | None, "0 to 9; 0 is served first by the embedded broker."]
     serializer: Annotated[str | None, "How arguments are written."]
     compression: Annotated[str | None, "How the message is compressed, such as 'gzip'."]
@@ -148,21 +165,9 @@ class CallOptions(TypedDict, total=False):
 
 
 #: Options of Celery's and Django's tasks that nothing acts on yet: taken silently, they would seem to work.
-TASK_OPTIONS_TO_COME = frozenset(
-    (
-        "reject_on_worker_lost",
-        *("exchange", "routing_key", "mandatory", "immediate"),
-        *("queue_name", "takes_context"),
-    )
-)
+TASK_OPTIONS_TO_COME = frozenset(("reject_on_worker_lost", "queue_name", "takes_context"))
 #: The same for one call.
-CALL_OPTIONS_TO_COME = frozenset(
-    (
-        "add_to_parent",
-        *("connection", "producer", "publisher"),
-        *("exchange", "routing_key", "mandatory", "immediate"),
-    )
-)
+CALL_OPTIONS_TO_COME = frozenset(("add_to_parent", "connection", "producer", "publisher"))
 
 
 #: What a task does around its body. Given as keywords of `@task` they take the task first, like methods (Celery).
@@ -242,6 +247,7 @@ def check_values(given: Mapping[str, Any], *, where: str) -> dict[str, Any]:
     for name in (found.get("name") or None, *found.get("aliases", ())):
         check_text(name, "name", where)
     check_priority(found.get("priority"), where)
+    check_immediate(found.get("immediate"), where)
     compression.check(found.get("compression"), where)
     stores.check_name(found.get("backend"), f"{where}: backend")
     check_limits(found.get("time_limit"), found.get("soft_time_limit"), where)
@@ -288,6 +294,7 @@ def check_call(given: Mapping[str, Any]) -> None:
     for name in ("task_id", "shadow", "reply_to"):
         check_text(given.get(name), name, "apply_async")
     check_priority(given.get("priority"), "apply_async")
+    check_immediate(given.get("immediate"), "apply_async")
     compression.check(given.get("compression"), "apply_async")
     check_limits(given.get("time_limit"), given.get("soft_time_limit"), "apply_async")
     RetryPolicy.of(given.get("retry_policy") or {}, where="apply_async: retry_policy")
@@ -346,6 +353,14 @@ def check_made_name(name: str, where: str) -> None:
 def check_priority(priority: int | None, where: str) -> None:
     if priority is not None and not 0 <= priority <= HIGHEST_PRIORITY:
         raise ValueError(f"{where}: priority must be from 0 to {HIGHEST_PRIORITY}, not {priority}.")
+
+
+def check_immediate(immediate: bool | None, where: str) -> None:
+    if immediate:
+        raise ValueError(
+            f"{where}: immediate=True asks for a flag that RabbitMQ removed in version 3. Leave it out; "
+            "with expires=... a task that no worker takes in time is not run."
+        )
 
 
 def check_limits(hard: float | None, soft: float | None, where: str) -> None:

@@ -51,7 +51,7 @@ class Order:
         self._routed = partial(_routed, task, said, options) if settings.TASK_ROUTES else None
         self._common: dict[str, Any] = {
             "task": task,
-            "queue": queues.check(options.get("queue") or said.queue or settings.TASK_DEFAULT_QUEUE),
+            "queue": queues.check(self._queue(said, options) or settings.TASK_DEFAULT_QUEUE),
             "priority": _first(options.get("priority"), said.priority, 0),
             "serializer": options.get("serializer") or said.serializer or settings.TASK_SERIALIZER,
             "compression": _compression(said, options, settings.TASK_COMPRESSION),
@@ -73,6 +73,12 @@ class Order:
                 "errbacks": _links(options.get("link_error")),
                 "retry_policy": asked_for(options.get("retry"), options.get("retry_policy")),
             }
+
+    def _queue(self, said: TaskOptions, options: CallOptions) -> str | None:
+        """The queue that the call or the task asks for; with routes, which may have a better one, only by its name."""
+        if (queue := options.get("queue") or said.queue) or self._routed:
+            return queue
+        return queues.addressed(None, *_way(said, options))
 
     def message(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, names: tuple[str, ...] = ()
@@ -104,9 +110,19 @@ def _routed(
     asked = {**own, **options}
     route = routes.find(name, args, kwargs, asked, said if said.name else None)
     found = {"priority": _first(own["priority"], route.priority, 0)}
-    if route.queue and not own["queue"]:
-        found["queue"] = queues.check(route.queue, because=f" and TASK_ROUTES sends {name} there")
+    exchange, routing_key = _way(said, options)
+    if queue := queues.addressed(
+        own["queue"] or route.queue, exchange or route.exchange, routing_key or route.routing_key
+    ):
+        is_routed = queue in (route.queue, route.routing_key)
+        because = f" and TASK_ROUTES sends {name} there" if is_routed else ""
+        found["queue"] = queues.check(queue, because=because)
     return found
+
+
+def _way(said: TaskOptions, options: CallOptions) -> tuple[str | None, str | None]:
+    """Exchange and routing key."""
+    return options.get("exchange") or said.exchange, options.get("routing_key") or said.routing_key
 
 
 def _name_to_route(task: str, kwargs: Mapping[str, Any]) -> str:
@@ -174,7 +190,7 @@ def changes(options: CallOptions) -> dict[str, Any]:
     """The fields of a message that these options of a call set; what they leave open is not among them."""
     check_call(options)
     found: dict[str, Any] = {"eta": _eta(options.get("countdown"), options.get("eta"))}
-    if (queue := options.get("queue")) is not None:
+    if queue := queues.addressed(options.get("queue"), options.get("exchange"), options.get("routing_key")):
         found["queue"] = queues.check(queue)
     if options.get("expires") is not None:
         found["expires"] = _moment(options.get("expires"), "expires")

@@ -150,7 +150,7 @@ def test_an_option_misspelt_is_refused_with_a_guess(wrong: str, meant: str) -> N
         task(**{wrong: 1})  # type: ignore[call-overload]
 
 
-@pytest.mark.parametrize("option", ["exchange", "takes_context"])
+@pytest.mark.parametrize("option", ["queue_name", "takes_context"])
 def test_an_option_of_a_later_version_is_refused(option: str) -> None:
     with pytest.raises(UnknownOption, match="is not supported yet"):
 
