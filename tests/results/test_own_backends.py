@@ -67,7 +67,7 @@ def ended(sent: AsyncResult[Any], *, error: BaseException | None = None, name: s
     TaskResult.objects.claim([sent.id], OWNER)
     request = Request(message=TaskMessage(id=sent.id, task=name), worker="worker@host")
     outcome = succeeded(request, 5) if error is None else failed(request, error)
-    assert settle([outcome], OWNER) == [outcome]
+    assert [stands.request.message.id for stands in settle([outcome], OWNER)] == [sent.id]
 
 
 @pytest.mark.django_db

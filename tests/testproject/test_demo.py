@@ -29,13 +29,23 @@ def the_demo(*arguments: str, database: Path) -> Iterator[subprocess.Popen[str]]
     """`python -m testproject.demo`, ended in any case the way it stops all it has started."""
     command = [sys.executable, "-m", "testproject.demo", *arguments, "--database", str(database)]
     with subprocess.Popen(
-        command, cwd=BASE_DIR, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=BASE_DIR,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=_heed_ctrl_c,
     ) as process:
         try:
             yield process
         finally:
             process.terminate()
             process.wait(PATIENCE)
+
+
+def _heed_ctrl_c() -> None:
+    """What a shell starts in the background ignores SIGINT, and all that is started by it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def read_until(process: subprocess.Popen[str], text: str) -> str:
