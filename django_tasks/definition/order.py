@@ -76,7 +76,8 @@ class Order:
 
     def _queue(self, said: TaskOptions, options: CallOptions) -> str | None:
         """The queue that the call or the task asks for; with routes, which may have a better one, only by its name."""
-        if (queue := options.get("queue") or said.queue) or self._routed:
+        queue = options.get("queue") or said.queue
+        if queue or self._routed or not (options or said.routing_key or said.exchange):
             return queue
         return queues.addressed(None, *_way(said, options))
 
