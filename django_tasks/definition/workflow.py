@@ -41,6 +41,8 @@ def replace(task: Task[..., Any], sig: Signature) -> Any:
         return sig.apply().get(disable_sync_subtasks=False)
     message = context._message
     standing = normal(sig.clone(None, None, **_links(message)))
+    if message.group is not None and not message.ignore_result:
+        end(standing).options["ignore_result"] = False  # it is counted in its place, so it must have a row
     freeze(standing, message.id)
     replace_task(message.id, context._owner, lay_out(standing, _place(message)))
     raise Replaced(f"Replaced by {sig!r}")
@@ -71,7 +73,7 @@ def add_to_chord(context: Context, sig: Signature, lazy: bool) -> Handle | Signa
     if context.is_eager:
         raise NotImplementedError("A chord that is run where it is sent cannot grow. Test it with a worker.")
     added = normal(sig)
-    end(added).options["ignore_result"] = False  # it is counted, so it must have a row
+    end(added).options["ignore_result"] = False  # as above
     place = Place(root_id=message.root_id, parent_id=message.id, group_id=message.group, chord=message.chord)
     handle = freeze(added)
 

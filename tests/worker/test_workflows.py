@@ -268,6 +268,14 @@ def test_a_task_is_replaced_by_a_workflow(run_burst: Run, task: Any, workflow: A
     assert inside.get(timeout=0) == total(expected)
 
 
+def test_what_takes_the_place_of_a_member_is_counted_whatever_its_task_says(run_burst: Run) -> None:
+    sent = chord([become.s(forget_value.s(3)), constant.s(0)], collect.s()).apply_async()
+
+    run_burst()
+
+    assert sent.get(timeout=0) == [3, 0]
+
+
 def test_a_replaced_task_keeps_its_callbacks(run_burst: Run) -> None:
     become.apply_async((add.s(1, 2) | add.s(3),), link=note_value.s())
     failing = become.apply_async((fail.si("bang") | add.s(3),), link_error=on_error_id.s())
