@@ -41,6 +41,9 @@ class Settings:
     BROKER_TRANSPORT_OPTIONS: dict[str, Any] = setting(  # noqa: RUF009 - it makes a field
         dict, "Options for the kombu transport of `BROKER_URL`."
     )
+    BROKER_POOL_LIMIT: int | None = setting(
+        10, "How many connections `app.pool` lends at most; `None` is any number."
+    )
     IMPORTS: tuple[str, ...] = setting(
         (), "Modules with tasks, besides the `tasks` module of each installed app."
     )

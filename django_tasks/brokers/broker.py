@@ -8,6 +8,7 @@ import math
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -68,7 +69,7 @@ class Broker:
 
     def publish(self, postings: Sequence[Posting]) -> None:
         """Hand messages over, all or none; inside a transaction of the broker's database they are part of it."""
-        producer = self._producer()
+        producer = _through.get() or self._producer()
         with producer.channel.sending():
             for posting in postings:
                 envelope = posting.envelope
@@ -131,6 +132,23 @@ class Broker:
     def purge(self, queue: str) -> int:
         """Throw a queue's ready messages away; how many these were."""
         return int(self._producer().channel.queue_purge(queue))
+
+
+_through: ContextVar[kombu.Producer | None] = ContextVar("django_tasks_producer", default=None)
+
+
+@contextlib.contextmanager
+def through(producer: kombu.Producer) -> Iterator[None]:
+    """Within the block, what is sent here goes through this producer. Raises `TypeError` if it leads elsewhere."""
+    if type(producer.channel) is not type(broker()._producer().channel):
+        raise TypeError(
+            "The publisher leads to another broker than BROKER_URL. Take one of get_publisher(), or of app.pool."
+        )
+    token = _through.set(producer)
+    try:
+        yield
+    finally:
+        _through.reset(token)
 
 
 #: Properties (AMQP 0-9-1, basic class) that go with a message wherever it is sent. Others are passed by name or belong

@@ -7,6 +7,7 @@ from typing import Any, TypeVar, Unpack
 
 from django_tasks import conf, registry
 from django_tasks.canvas import signature
+from django_tasks.handlers import resolve
 from django_tasks.results import async_result, result_set
 
 from . import decorators, order
@@ -44,6 +45,11 @@ class App:
     def current_task(self) -> TaskClass[..., Any] | None:
         """The task whose body is being run here."""
         return running_task()
+
+    @property
+    def pool(self) -> Any:
+        """Connections to the broker, to be lent: `with app.pool.acquire(block=True) as connection: ...`."""
+        return resolve("django_tasks.brokers.pool.pool")()
 
     def register_task(self, task: T | type[T]) -> T:
         """Take in a task by hand: for classes with `abstract = True`."""

@@ -167,7 +167,7 @@ class CallOptions(TypedDict, total=False):
 #: Options of Celery's and Django's tasks that nothing acts on yet: taken silently, they would seem to work.
 TASK_OPTIONS_TO_COME = frozenset(("reject_on_worker_lost", "queue_name", "takes_context"))
 #: The same for one call.
-CALL_OPTIONS_TO_COME = frozenset(("add_to_parent", "connection", "producer", "publisher"))
+CALL_OPTIONS_TO_COME = frozenset(("add_to_parent",))
 
 
 #: What a task does around its body. Given as keywords of `@task` they take the task first, like methods (Celery).

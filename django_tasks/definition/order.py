@@ -31,6 +31,8 @@ from .request import sender
 # Both need models; the public API is importable before there are any.
 send = later("django_tasks.dispatch.now.send")
 send_on_commit = later("django_tasks.dispatch.on_commit.send_on_commit")
+sending_over = later("django_tasks.brokers.pool.sending_over")
+publisher = later("django_tasks.brokers.pool.publisher")
 #: And this needs what runs tasks, which stands above us.
 run_here = later("django_tasks.execution.eager.run")
 

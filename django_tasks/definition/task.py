@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABCMeta
 from collections.abc import Coroutine, Iterable, Mapping
+from contextlib import AbstractContextManager
 from functools import cached_property, partial
 from itertools import islice
 from threading import RLock
@@ -17,6 +18,7 @@ from django_tasks import conf, registry
 from django_tasks.canvas import maps
 from django_tasks.canvas import signature as signatures
 from django_tasks.exceptions import Retry
+from django_tasks.handlers import resolve
 from django_tasks.message.message import TaskMessage
 from django_tasks.results import async_result
 
@@ -140,15 +142,36 @@ class Task(TaskOptions, Generic[P, R], metaclass=TaskType):
         self,
         args: list[Any] | tuple[Any, ...] | None = None,
         kwargs: Mapping[str, Any] | None = None,
+        *,
+        producer: Any = None,
+        publisher: Any = None,
+        connection: Any = None,
         **options: Unpack[CallOptions],
     ) -> async_result.AsyncResult[R]:
         """Send the task with options of the call (`CallOptions`).
+
+        It goes over the `publisher` (in Celery's newer words `producer`) or the `connection` of the caller, if there is
+        one: see `get_publisher`.
 
         Raises, and has sent nothing, if the task cannot be called so (`TypeError`), if an option is unknown
         or wrong (`UnknownOption`, `UnknownQueue`, `TypeError`, `ValueError`), if the arguments cannot be
         written (`EncodeError`) or the chosen id is taken (`DuplicateTaskId`).
         """
-        return self._send(self._message(order.positional(args, kwargs), order.keywords(kwargs), options))
+        message = self._message(order.positional(args, kwargs), order.keywords(kwargs), options)
+        if producer is publisher is connection is None:
+            return self._send(message)
+        with order.sending_over(publisher or producer, connection):
+            return self._send(message)
+
+    def get_publisher(self, connection: Any = None) -> AbstractContextManager[Any]:
+        """A publisher over a connection of `app.pool`, for many calls of `apply_async(..., publisher=publisher)`."""
+        found: AbstractContextManager[Any] = order.publisher(connection)
+        return found
+
+    @property
+    def app(self) -> Any:
+        """The one application, as code for Celery asks for it."""
+        return resolve("django_tasks.definition.app.app")
 
     async def adelay(self, /, *args: P.args, **kwargs: P.kwargs) -> async_result.AsyncResult[R]:
         """`delay` for async code: sends from the thread that Django's async interfaces use for the database.
