@@ -79,6 +79,8 @@ def task(function: Any = None, /, *, base: Any = Task, **options: Any) -> Any:
 
 
 shared_task = task
+# `celery.task.task` of old: the package has the name of its decorator.
+vars(task)["task"] = task
 
 
 def _define(

@@ -50,11 +50,13 @@ class Run:
         #: What was returned or raised, for those who are told of it.
         self.value: Any = None
         self.einfo: ExceptionInfo | None = None
+        self.is_eager = False
         #: Is its end recorded with what the body did, or never to be?
         self.is_settled = False
 
     def context(self, *, is_eager: bool) -> Context:
         """What the body can ask of this run."""
+        self.is_eager = is_eager
         return Context.of(
             self.message,
             hostname=self.request.worker,
@@ -269,9 +271,11 @@ class Run:
             return
         try:
             handler(*arguments)
-        except Exception as error:  # noqa: BLE001 - the user's code, and too late to matter
+        except Exception as error:
             text = "%s raised %r; the outcome stands"
             news.line(logging.ERROR, self.request, text, handler.__name__, error, exc_info=error)
+            if self.is_eager:  # as in Celery: there is somebody to tell, most often a test
+                raise
 
     def tell(self, signal: TaskSignal, **more: object) -> None:
         if not signal.receivers:  # most often, and cheaper than what follows

@@ -11,7 +11,9 @@ import pytest
 from django_tasks import Task, app, registry, shared_task, task
 from django_tasks.exceptions import UnknownOption
 
-DECORATORS = pytest.mark.parametrize("decorate", [task, shared_task, app.task, app.shared_task])
+DECORATORS = pytest.mark.parametrize(
+    "decorate", [task, shared_task, app.task, app.shared_task, vars(task)["task"]]
+)
 
 
 @DECORATORS

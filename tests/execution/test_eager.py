@@ -102,3 +102,22 @@ class OnCommitTest(TestCase):
 
         assert (before, ran) == ([], [1])
         assert not TaskResult.objects.exists()
+
+
+class Stumbling(Task[..., Any]):
+    """Has a handler that fails."""
+
+    abstract = True
+
+    def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:
+        raise LookupError("in the handler")
+
+
+@task(base=Stumbling)
+def stumble_after() -> str:
+    return "fine"
+
+
+def test_hnd_09_what_a_handler_raises_is_raised_where_the_task_was_sent() -> None:
+    with pytest.raises(LookupError, match="in the handler"):
+        stumble_after.apply()
