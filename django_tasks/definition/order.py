@@ -9,12 +9,13 @@ from __future__ import annotations
 import datetime as dt
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache, lru_cache, partial
 from typing import Any, cast
 
 from django_tasks import clock, conf, registry
 from django_tasks.brokers import queues, routes
+from django_tasks.canvas.fields import listed
 from django_tasks.canvas.maps import MAP, STARMAP
 from django_tasks.exceptions import NotRegistered
 from django_tasks.handlers import later
@@ -71,8 +72,8 @@ class Order:
                 "headers": _headers(options.get("headers")),
                 "shadow": options.get("shadow"),
                 "reply_to": options.get("reply_to") or "",
-                "callbacks": _links(options.get("link")),
-                "errbacks": _links(options.get("link_error")),
+                "callbacks": tuple(listed(options.get("link"))) or None,
+                "errbacks": tuple(listed(options.get("link_error"))) or None,
                 "retry_policy": asked_for(options.get("retry"), options.get("retry_policy")),
             }
 
@@ -201,7 +202,7 @@ def changes(options: CallOptions) -> dict[str, Any]:
         found["headers"] = _headers(options.get("headers"))
     for option, field in (("link", "callbacks"), ("link_error", "errbacks")):
         if (links := cast("Any", options).get(option)) is not None:
-            found[field] = _links(links)
+            found[field] = tuple(listed(links)) or None
     for name in (
         "priority",
         "serializer",
@@ -299,14 +300,6 @@ def _headers(headers: Mapping[Any, Any] | None) -> Mapping[str, Any]:
             f"headers cannot have {', '.join(taken)}: the protocol uses them. Choose other names."
         )
     return dict(headers)
-
-
-def _links(
-    links: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None,
-) -> tuple[Mapping[str, Any], ...] | None:
-    if not links:
-        return None
-    return (links,) if isinstance(links, Mapping) else tuple(links)
 
 
 @cache

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import copy
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -11,19 +10,13 @@ import pytest
 from django.conf import settings
 from django.test import override_settings
 
-from django_tasks import registry
 from django_tasks.definition import order
 from django_tasks.message.message import TaskMessage
 
 
 @pytest.fixture(autouse=True)
-def own_tasks() -> Iterator[None]:
-    """What a test registers is gone after it; what a test happens to discover is there before, so that it stays."""
-    registry.autodiscover()
-    state = vars(registry.tasks)
-    before = {name: copy.copy(value) for name, value in state.items() if isinstance(value, dict | bool)}
-    yield
-    state.update(before)
+def _own_tasks(own_tasks: None) -> None:
+    """Every test here may register tasks."""
 
 
 @pytest.fixture
