@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import reduce
 from itertools import takewhile
 from operator import or_
 from typing import Any
 
 from .chord import chord
+from .composed import Composed
 from .fields import LINKS, OF_THE_END, listed
 from .group import group, unrolled
 from .shortening import shortened
@@ -16,7 +17,7 @@ from .signature import Signature, taken
 
 
 @Signature.register_type()
-class chain(Signature):  # noqa: N801 - Celery's name
+class chain(Composed):  # noqa: N801 - Celery's name
     """Tasks one after the other; each is called with the result of the one before as its first argument.
 
         chain(fetch_page.s(url), parse_page.s(), store_page.s(url)).delay()
@@ -46,21 +47,6 @@ class chain(Signature):  # noqa: N801 - Celery's name
             made, "celery.chain", (), {"tasks": list(steps)}, subtask_type="chain", options=options
         )
         return made
-
-    @property
-    def tasks(self) -> list[Signature]:
-        found: list[Signature] = self.kwargs["tasks"]
-        return found
-
-    @tasks.setter
-    def tasks(self, tasks: Iterable[Signature]) -> None:
-        self.kwargs["tasks"] = list(tasks)
-
-    def parts(self) -> list[Signature]:
-        return list(self.tasks)
-
-    def change_parts(self, change: Callable[[Any], Signature]) -> None:
-        self.tasks = [change(task) for task in self.tasks]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """`apply_async(args, kwargs)`."""

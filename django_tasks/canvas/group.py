@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from .composed import Composed
 from .fields import LINKS, OF_A_GROUP
 from .shortening import shortened
 from .signature import Signature, taken
 
 
 @Signature.register_type()
-class group(Signature):  # noqa: N801 - Celery's name
+class group(Composed):  # noqa: N801 - Celery's name
     """Tasks that run side by side; the results are a list in the order of the tasks.
 
         group(add.s(i, i) for i in range(10)).delay()
@@ -25,21 +26,6 @@ class group(Signature):  # noqa: N801 - Celery's name
         super().__init__(
             "celery.group", (), {"tasks": _members(tasks)}, subtask_type="group", options=options
         )
-
-    @property
-    def tasks(self) -> list[Signature]:
-        found: list[Signature] = self.kwargs["tasks"]
-        return found
-
-    @tasks.setter
-    def tasks(self, tasks: Iterable[Signature]) -> None:
-        self.kwargs["tasks"] = list(tasks)
-
-    def parts(self) -> list[Signature]:
-        return list(self.tasks)
-
-    def change_parts(self, change: Callable[[Any], Signature]) -> None:
-        self.tasks = [change(task) for task in self.tasks]
 
     def members(self) -> list[Signature]:
         """The members; if the group was given anything, copies to which it was given."""
