@@ -15,6 +15,6 @@ class TasksConfig(AppConfig):
 
     def ready(self) -> None:
         from . import checks  # noqa: F401 - it registers itself, and needs the models
-        from .brokers import broker  # noqa: F401 - kombu knows `django://` from here on
+        from .brokers import embedded  # noqa: F401 - kombu knows `django://` from here on
 
         registry.canonicalize()

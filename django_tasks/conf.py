@@ -22,9 +22,14 @@ from django.core.signals import setting_changed
 NAME = "DJANGO_TASKS"
 
 
-def setting(default: Any, sentence: str, *, least: float | None = None) -> Any:
-    """Declare a key: its default (or the class that makes one), what it is for, and the smallest number it can be."""
-    metadata = {"sentence": sentence, "least": least}
+def setting(
+    default: Any, sentence: str, *, least: float | None = None, among: tuple[object, ...] = ()
+) -> Any:
+    """Declare a key: its default (or the class that makes one), and what it is for.
+
+    `least` is the smallest number that it can be; `among` is all that it can be.
+    """
+    metadata = {"sentence": sentence, "least": least, "among": among}
     if isinstance(default, type):
         return dataclasses.field(default_factory=default, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -42,13 +47,24 @@ class Settings:
         dict, "Options for the kombu transport of `BROKER_URL`."
     )
     BROKER_POOL_LIMIT: int | None = setting(
-        10, "How many connections `app.pool` lends at most; `None` is any number."
+        10,
+        "How many connections a process lends at most, to send over and by `app.pool`; `None` is any number.",
+    )
+    ON_BROKER_DOWN: str | None = setting(
+        None,
+        "A task sent while a broker of its own is away: 'outbox' keeps it in the database until it is back, 'raise' "
+        "raises OperationalError; None keeps those of which something is stored.",
+        among=(None, "outbox", "raise"),
     )
     IMPORTS: tuple[str, ...] = setting(
         (), "Modules with tasks, besides the `tasks` module of each installed app."
     )
     TASK_DEFAULT_QUEUE: str = setting("default", "The queue of tasks that name none.")
-    TASK_QUEUES: tuple[str, ...] = setting((), "The queues of this project, besides the default one.")
+    TASK_QUEUES: Mapping[Any, Any] | tuple[object, ...] = setting(
+        (),
+        "The queues of this project, besides the default one: a list of names and of `kombu.Queue` objects, "
+        "or a mapping of names to exchanges, routing keys and arguments.",
+    )
     TASK_ROUTES: Mapping[Any, Any] | str | tuple[object, ...] = setting(
         (),
         "Where tasks go whose call and options name no queue: a mapping of names or patterns to queues, "
@@ -68,6 +84,19 @@ class Settings:
         "`interval_max` (0.2).",
     )
     ACCEPT_CONTENT: tuple[str, ...] = setting(("json",), "The serializers a worker agrees to read.")
+    MESSAGE_SIGNING: bool = setting(
+        False,
+        "Messages are signed with `SECRET_KEY`, and a worker runs no others: unsigned or altered ones are set "
+        "aside.",
+    )
+    # Read into lists of nothing, four million bytes take a hundred MB: by so much one message may make a process grow.
+    # And a message of that size fits into one statement of MariaDB, which takes 16 MB by default.
+    MESSAGE_MAX_BYTES: int = setting(
+        4_000_000,
+        "The most that a message's body may take, compressed or not, and the most that its headers may; "
+        "what is larger is refused where it is sent, and set aside where it is received.",
+        least=1_000,
+    )
     TASK_ACKS_LATE: bool = setting(
         False, "Run a task again if its worker dies, instead of recording a failure."
     )
@@ -143,6 +172,16 @@ class Settings:
         "Arguments whose name contains one of these are never shown in logs or the admin.",
     )
 
+    @property
+    def is_remote(self) -> bool:
+        """Does a broker of its own deliver messages, outside of the database's transactions?"""
+        return not self.BROKER_URL.startswith("django://")
+
+    @property
+    def is_apart(self) -> bool:
+        """Are messages elsewhere than the tasks' rows? Then there may come to be a row without its message."""
+        return self.BROKER_URL not in ("django://", f"django://{self.DATABASE}")
+
 
 @cache
 def current() -> Settings:
@@ -160,7 +199,7 @@ def read(values: object) -> tuple[Settings, list[str]]:
     """The settings that `values` describes, and what is wrong with it, one sentence each."""
     if not isinstance(values, Mapping):
         return Settings(), [f"{NAME} must be a dict, not {type(values).__name__}."]
-    hints = typing.get_type_hints(Settings)
+    hints = _hints()
     accepted: dict[str, Any] = {}
     problems = []
     for key, value in values.items():
@@ -170,9 +209,17 @@ def read(values: object) -> tuple[Settings, list[str]]:
             problems.append(f"{NAME}[{key!r}] must be {_words(hints[key])}, not {value!r}.")
         elif (least := _LEAST[key]) is not None and not _is_enough(fitting, least):
             problems.append(f"{NAME}[{key!r}] must be {least} or more, not {value!r}.")
+        elif (among := _AMONG[key]) and fitting not in among:
+            choices = ", ".join(map(repr, among))
+            problems.append(f"{NAME}[{key!r}] must be one of {choices}, not {value!r}.")
         else:
             accepted[key] = fitting
     return Settings(**accepted), problems
+
+
+@cache
+def _hints() -> dict[str, Any]:
+    return typing.get_type_hints(Settings)
 
 
 def guess(word: str, known: Mapping[str, Any] | typing.Iterable[str], cutoff: float = 0.7) -> str:
@@ -182,6 +229,7 @@ def guess(word: str, known: Mapping[str, Any] | typing.Iterable[str], cutoff: fl
 
 
 _MISFIT = object()
+_AMONG = {field.name: field.metadata["among"] for field in dataclasses.fields(Settings)}
 _LEAST = {field.name: field.metadata["least"] for field in dataclasses.fields(Settings)}
 
 

@@ -29,6 +29,14 @@ class UnknownQueue(TasksError, ValueError):
     """A queue that `TASK_QUEUES` does not declare."""
 
 
+class UnknownCommand(TasksError, LookupError):
+    """Something that no worker can be asked; the message says what can be."""
+
+
+class Unroutable(UnknownQueue):
+    """An exchange that delivers to no queue: none that is declared, or none there is (`mandatory`)."""
+
+
 class DuplicateTaskId(TasksError, ValueError):
     """The chosen `task_id` already belongs to another task."""
 
@@ -41,8 +49,12 @@ class DecodeError(TasksError, ValueError):
     """A message that cannot be read; it is set aside, with this text as the reason."""
 
 
+class NotSigned(DecodeError):
+    """A message that nobody with the project's `SECRET_KEY` wrote, or not as it is; see `MESSAGE_SIGNING`."""
+
+
 class OperationalError(TasksError):
-    """The database cannot be reached, so nothing was sent."""
+    """The database, or the broker, cannot be reached, so nothing was sent."""
 
 
 class TimeoutError(TasksError, builtins.TimeoutError):  # Celery names it so

@@ -182,6 +182,9 @@ class Registry(Mapping[str, Any]):
 
     def find(self, name: str) -> Any:
         """The task of that name, looked for in all apps if need be. Raises `NotRegistered`."""
+        # Asked several times of every task that is run; most have one name, and were found before.
+        if (task := self._tasks.get(name)) is not None and not isinstance(task, type):
+            return task
         if name not in self:
             self.autodiscover()
         return self[name]

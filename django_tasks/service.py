@@ -18,9 +18,12 @@ from collections.abc import Callable, Iterator, Sequence
 from django.db import InterfaceError, OperationalError
 
 from . import backoff
+from .exceptions import OperationalError as BrokerError
 
 logger = logging.getLogger("django_tasks.service")
 
+#: Seconds: the longest pause after failures in a row.
+LONGEST_PAUSE = 30.0
 #: No signal has this number.
 _RING = b"\xff"
 
@@ -99,7 +102,7 @@ class Loop(Service):
 
     `turn` returns the seconds until the next one: `0` for at once, `None` for the usual `interval`. An exception
     is reported and answered with a growing pause; the loop goes on. `wakeup` ends a pause early. `wait` replaces how
-    a pause is spent, for turns that must also listen elsewhere.
+    a pause is spent, for turns that must also listen elsewhere. `longest` limits the growing pause.
     """
 
     def __init__(
@@ -112,6 +115,7 @@ class Loop(Service):
         wait: Callable[[float], object] | None = None,
         on_error: Callable[[BaseException], object] | None = None,
         on_end: Callable[[], object] | None = None,
+        longest: float = LONGEST_PAUSE,
     ) -> None:
         self.turn = turn
         self.name = name
@@ -120,6 +124,7 @@ class Loop(Service):
         self.wait = wait or self.wakeup.wait
         self.on_error = on_error
         self.on_end = on_end
+        self.longest = longest
         self.failures = 0
         self.stopping = False
         self.thread: threading.Thread | None = None
@@ -158,11 +163,19 @@ class Loop(Service):
                 self.on_error(error)
         except Exception:
             logger.exception("%s could not clean up after that", self.name)
-        return backoff.delay(self.failures)
+        return backoff.delay(self.failures, most=self.longest)
 
     def _report(self, error: Exception) -> None:
-        """A database that is away or a lost race for a lock passes; of anything else the place is shown."""
-        passing = isinstance(error, OperationalError | InterfaceError) and self.failures < 3
+        """A database that is away or a lost race for a lock passes; of anything else the place is shown.
+
+        The longer it lasts the less often it is told: the fourth time, the eighth, the sixteenth.
+        """
+        if self.failures > 3 and self.failures & (self.failures - 1):
+            return
+        # Of a broker there is nothing more to show; its error may be anybody's fault but this code's.
+        passing = isinstance(error, BrokerError) or (
+            isinstance(error, OperationalError | InterfaceError) and self.failures < 3
+        )
         logger.log(
             logging.WARNING if passing else logging.ERROR,
             "%s failed (%d in a row) and tries again: %s",

@@ -84,8 +84,8 @@ class TaskSignal(Signal):
 
 # -- sending; where it is sent. Not for retries and other returns to a queue: the task was sent once.
 
-#: sender: the task's name; headers, body (args, kwargs, embed), exchange, routing_key (the queue), properties,
-#: declare, retry_policy. Nothing is written yet, and may never be.
+#: sender: the task's name; headers, body (args, kwargs, embed), exchange, routing_key (without an exchange,
+#: the queue), properties, declare, retry_policy. Nothing is written yet, and may never be.
 before_task_publish = TaskSignal("before_task_publish")
 #: sender: the task's name; headers, body, exchange, routing_key. After the transaction that the task was sent in.
 after_task_publish = TaskSignal("after_task_publish")

@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, urlencode, urlsplit, urlunsplit
 
 from asgiref.sync import async_to_sync
 from django.core.mail import mail_admins
+from django.db import OperationalError
 from django.http.request import validate_host
 from django.utils.encoding import iri_to_uri
 
@@ -20,8 +21,10 @@ from . import canvas, clock, conf
 from .canvas.signature import taken
 from .definition.decorators import task
 from .exceptions import InvalidResponseError, RemoteExecuteError, UnknownStatusError, UrlRefused
-from .execution import ledger, mails, report, telling
+from .execution import ledger, mails, report, telling, unlocking
 from .results import retention
+from .steering import bulk
+from .steering.selection import Selection
 
 
 @task(name="django_tasks.ping", aliases=("celery.ping",))
@@ -50,6 +53,21 @@ def tell_of_failure(task_id: str) -> None:
 def call_errbacks(task_id: str) -> None:
     """Call the error callbacks of a task that never ran: the body of a chord whose header failed."""
     telling.call_errbacks(task_id)
+
+
+@task(name=bulk.DO_TO_ALL, bind=True, acks_late=True)
+def do_to_all(
+    self: Any, name: str, selection: Mapping[str, Any], said: Mapping[str, Any], seed: str
+) -> dict[str, int]:
+    """Do what an operator asked for to all the tasks he chose, and show how far it is."""
+    chosen = Selection.read(selection)
+    total = chosen.count(bulk.MOST_COUNTED)
+
+    def show(seen: int, done: int) -> None:
+        self.update_state(state="PROGRESS", meta={"current": seen, "total": max(total, seen), "done": done})
+
+    done, seen = bulk.do_to_all(name, chosen, said, seed, show)
+    return {"done": done, "total": seen}
 
 
 # What workflows are made of, under Celery's names: so they travel in its messages.
@@ -85,8 +103,7 @@ def _function(task: Mapping[str, Any]) -> Callable[..., Any]:
 
 
 # Workflows that a foreign program sends as one task; ours are taken apart before they are sent. Each sends what it is
-# given and returns the ids, for `result_from_tuple`. There is no `celery.chord_unlock`, which asks again and again
-# whether a header is complete: here the rows count (execution/following.py).
+# given and returns the ids, for `result_from_tuple`.
 
 
 @task(name="celery.chunks")
@@ -119,6 +136,24 @@ def chord(
     """Send a chord, each task of the header with these arguments before its own. `task_id` is that of the body."""
     whole = canvas.chord.chord(header, body)
     return whole.apply_async(tuple(partial_args), kwargs, task_id=task_id).as_tuple()
+
+
+@task(
+    name="celery.chord_unlock",
+    ignore_result=True,
+    acks_late=True,
+    # The database may stop one of two that wait for each other crosswise.
+    autoretry_for=(OperationalError,),
+    retry_backoff=True,
+)
+def chord_unlock(
+    group_id: str, callback: Mapping[str, Any], *_polling: Any, result: Sequence[Any], **_more: Any
+) -> None:
+    """Have the header of a chord counted that a foreign program sent, to whose end `callback` is sent.
+
+    In Celery it asks again and again whether the header is complete. Here it is run once.
+    """
+    unlocking.unlock(group_id, callback, unlocking.waited_for(result))
 
 
 @task(name="celery.chain")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 from django.db import connections
@@ -36,3 +39,25 @@ class Errand(Generic[R]):
         if self.error is not None:
             raise self.error
         return self.answer
+
+
+@contextmanager
+def flow(send: Callable[[], object]) -> Iterator[None]:
+    """One thing after the other is sent all the while, by somebody who hears of nothing."""
+    ends = threading.Event()
+
+    def go_on() -> None:
+        try:
+            while not ends.wait(0.02):
+                send()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(go_on)
+        try:
+            yield
+        finally:
+            ends.set()
+            sending.result()
+            gc.collect()

@@ -8,5 +8,8 @@ class Row(models.Model):
     status = models.CharField(max_length=50, default="PENDING")
     text = models.TextField()
 
+    class Meta:
+        indexes = [models.Index(fields=["status", "id"])]
+
     def __str__(self) -> str:
         return self.id

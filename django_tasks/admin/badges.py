@@ -12,7 +12,7 @@ from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from django_tasks import states
-from django_tasks.models import QueuedMessage, TaskGroup
+from django_tasks.models import QueuedMessage, TaskGroup, Worker
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -38,7 +38,7 @@ class Badge:
 #: In the order of a task's life. RECEIVED and REJECTED are missing: nothing stores them.
 STATUSES: Mapping[str, Badge] = {
     states.PENDING: Badge(label=_("Pending"), sign="○", tone="idle"),
-    states.STARTED: Badge(label=_("Started"), sign="▶", tone="busy"),
+    states.STARTED: Badge(label=pgettext_lazy("status of a task", "Started"), sign="▶", tone="busy"),
     states.RETRY: Badge(label=pgettext_lazy("status of a task", "Retry"), sign="↻", tone="warn"),
     states.SUCCESS: Badge(label=_("Success"), sign="✔", tone="good"),
     states.FAILURE: Badge(label=_("Failure"), sign="✖", tone="bad"),
@@ -53,13 +53,24 @@ MESSAGES: Mapping[str, Badge] = {
     QueuedMessage.State.ASIDE: Badge(label=QueuedMessage.State.ASIDE.label, sign="⚠", tone="bad"),
 }
 
-ONLINE = Badge(label=_("online"), sign="●", tone="good")
-LOST = Badge(label=_("lost"), sign="✖", tone="bad")
+PAUSED = Badge(label=_("paused"), sign="Ⅱ", tone="warn")
+
+WORKERS: Mapping[str, Badge] = {
+    Worker.State.ONLINE: Badge(label=Worker.State.ONLINE.label, sign="●", tone="good"),
+    Worker.State.DRAINING: Badge(label=Worker.State.DRAINING.label, sign="◑", tone="warn"),
+    Worker.State.TROUBLED: Badge(label=Worker.State.TROUBLED.label, sign="▲", tone="warn"),
+    Worker.State.LOST: Badge(label=Worker.State.LOST.label, sign="✖", tone="bad"),
+}
 
 
 def of_status(status: str) -> SafeString:
     """A task's. A state that a project made up is shown as it is."""
     return _of(STATUSES, status)
+
+
+def label_of(status: str) -> StrOrPromise:
+    """A task's status as a word, where there can be no badge."""
+    return STATUSES[status].label if status in STATUSES else status
 
 
 def of_message(state: str) -> SafeString:
@@ -72,6 +83,10 @@ def of_group(row: TaskGroup) -> SafeString:
     sign, tone = ("▶", "busy") if row.finished_at is None else ("✖", "bad") if row.failed else ("✔", "good")
     words = gettext("%(completed)d of %(total)d") % {"completed": row.completed, "total": row.total}
     return Badge(label=words, sign=sign, tone=tone).__html__()
+
+
+def of_worker(row: Worker) -> SafeString:
+    return _of(WORKERS, row.state)
 
 
 def _of(known: Mapping[str, Badge], state: str) -> SafeString:

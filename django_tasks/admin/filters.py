@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from django_tasks import registry
 from django_tasks.brokers import queues
 from django_tasks.models import QueuedMessage
+from django_tasks.steering import matching
 
 from .badges import STATUSES
 
@@ -45,18 +46,22 @@ class KnownValues(admin.SimpleListFilter):
         return rows.filter(**{self.parameter_name: value})  # type: ignore[no-any-return]
 
 
-class StatusFilter(KnownValues):
+class TaskParameter(KnownValues):
+    """What the list of tasks is asked for, in the way in which it is asked for elsewhere as well."""
+
+    def having(self, rows: Any, value: str) -> QuerySet[Any]:
+        return matching.having(rows, self.parameter_name, value)
+
+
+class StatusFilter(TaskParameter):
     title = _("status")
     parameter_name = "status"
 
     def known(self) -> Iterable[tuple[str, Any]]:
         return ((status, badge.label) for status, badge in STATUSES.items())
 
-    def having(self, rows: Any, value: str) -> QuerySet[Any]:
-        return rows.with_status(value)  # type: ignore[no-any-return]
 
-
-class TaskFilter(KnownValues):
+class TaskFilter(TaskParameter):
     title = _("task")
     parameter_name = "task"
 
@@ -74,7 +79,42 @@ class QueueFilter(KnownValues):
         return ((name, name) for name in queues.declared())
 
 
-class GroupFilter(KnownValues):
+class WindowFilter(TaskParameter):
+    title = _("sent")
+    parameter_name = "window"
+
+    def known(self) -> Iterable[tuple[str, Any]]:
+        names = (
+            _("in the last hour"),
+            _("in the last 24 hours"),
+            _("in the last 7 days"),
+            _("in the last 30 days"),
+        )
+        return zip(matching.WINDOWS, names, strict=True)
+
+
+class SlowerFilter(TaskParameter):
+    title = _("run time")
+    parameter_name = "slower"
+
+    def known(self) -> Iterable[tuple[str, Any]]:
+        return (
+            ("1", _("1 s or more")),
+            ("10", _("10 s or more")),
+            ("60", _("1 min or more")),
+            ("600", _("10 min or more")),
+        )
+
+
+class AttemptsFilter(TaskParameter):
+    title = _("attempts")
+    parameter_name = "attempts"
+
+    def known(self) -> Iterable[tuple[str, Any]]:
+        return ((str(number), _("%d or more") % number) for number in (2, 3, 5))
+
+
+class GroupFilter(TaskParameter):
     """The tasks of one group, to which other pages link. It offers nothing by itself."""
 
     title = _("group")
@@ -83,9 +123,6 @@ class GroupFilter(KnownValues):
     def known(self) -> Iterable[tuple[str, Any]]:
         return ()
 
-    def having(self, rows: Any, value: str) -> QuerySet[Any]:
-        return rows.none() if "\x00" in value else rows.filter(group_id=value)  # type: ignore[no-any-return]
-
 
 class OriginFilter(GroupFilter):
     """A task and all that came of it."""
@@ -93,8 +130,19 @@ class OriginFilter(GroupFilter):
     title = _("what came of")
     parameter_name = "origin"
 
-    def having(self, rows: Any, value: str) -> QuerySet[Any]:
-        return rows.none() if "\x00" in value else rows.came_of(value)  # type: ignore[no-any-return]
+
+class KindFilter(GroupFilter):
+    """The failures of one kind, to which their page links."""
+
+    title = _("kind of failure")
+    parameter_name = "fingerprint"
+
+
+class SubjectFilter(GroupFilter):
+    """What was sent about one object of the project."""
+
+    title = _("subject")
+    parameter_name = "subject"
 
 
 class StateFilter(KnownValues):

@@ -10,15 +10,15 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from django_tasks import conf
 from django_tasks.models import TaskGroup, TaskResult
 
-from . import badges, links, texts, times
+from . import badges, columns, links, texts, times
 from .rows import RowAdmin
 
 
 @admin.register(TaskGroup)
 class TaskGroupAdmin(RowAdmin):
+    tab = "groups"
     list_display = ("badge", "id", "failed", "sent", "finished")
     list_display_links = ("id",)
     list_columns = ("id", "total", "pending", "failed", "created_at", "finished_at")
@@ -40,9 +40,10 @@ class TaskGroupAdmin(RowAdmin):
         *("sent_exactly", "finished_exactly"),
     )
 
-    @property
-    def database(self) -> str:
-        return conf.current().DATABASE
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """What its body is called with is for those who may see what tasks are called with."""
+        may_see = self._sees_payloads(request)
+        return [each for each in self.fieldsets if may_see or "body_block" not in each[1]["fields"]]
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -51,25 +52,17 @@ class TaskGroupAdmin(RowAdmin):
         term = search_term.strip()
         return (queryset.filter(id=term) if term else queryset), False
 
-    @admin.display(description=_("progress"))
-    def badge(self, row: TaskGroup) -> SafeString:
-        return badges.of_group(row)
-
-    @admin.display(description=_("sent"))
-    def sent(self, row: TaskGroup) -> SafeString | str:
-        return times.moment(row.created_at)
-
-    @admin.display(description=_("finished"))
-    def finished(self, row: TaskGroup) -> SafeString | str:
-        return times.moment(row.finished_at)
+    badge = columns.column(_("progress"), lambda row: badges.of_group(row))
+    sent = columns.moment(_("sent"), "created_at")
+    finished = columns.moment(_("finished"), "finished_at")
 
     @admin.display(description=_("its tasks"))
     def members(self, row: TaskGroup) -> SafeString:
         return links.to_list(self.admin_site, TaskResult, _("All tasks of the group"), group_id=row.id)
 
-    @admin.display(description=_("body"))
-    def body_block(self, row: TaskGroup) -> SafeString | str:
-        return texts.block(texts.signature(row.body) if row.body else None)
+    body_block = columns.column(
+        _("body"), lambda row: texts.block(texts.signature(row.body) if row.body else None)
+    )
 
     @admin.display(description=_("sent by"))
     def sent_by(self, row: TaskGroup) -> SafeString | str:
@@ -79,10 +72,5 @@ class TaskGroupAdmin(RowAdmin):
     def begun_by(self, row: TaskGroup) -> SafeString | str:
         return links.to_row(self.admin_site, TaskResult, row.root_id) if row.root_id else times.NOTHING
 
-    @admin.display(description=_("sent"))
-    def sent_exactly(self, row: TaskGroup) -> SafeString | str:
-        return times.exact(row.created_at)
-
-    @admin.display(description=_("finished"))
-    def finished_exactly(self, row: TaskGroup) -> SafeString | str:
-        return times.exact(row.finished_at)
+    sent_exactly = columns.exact(_("sent"), "created_at")
+    finished_exactly = columns.exact(_("finished"), "finished_at")

@@ -14,19 +14,31 @@ from django.utils.safestring import SafeString
 
 def to_row(site: AdminSite, model: type[Model], id: str, text: object = None) -> SafeString:
     """To a row's own page, which is not asked whether it is there."""
-    return _to(site, model, "change", [quote(id)], {}, id if text is None else text)
+    return _to(url_of(site, model, id), id if text is None else text)
 
 
 def to_list(site: AdminSite, model: type[Model], text: object, **query: str) -> SafeString:
     """To the rows that a filter leaves."""
-    return _to(site, model, "changelist", [], query, text)
+    return _to(url_of_list(site, model, **query), text)
 
 
-def _to(
-    site: AdminSite, model: type[Model], page: str, args: list[str], query: dict[str, str], text: object
-) -> SafeString:
+def url_of(site: AdminSite, model: type[Model], id: str) -> str:
+    """The address of a row's own page, or nothing where the site does not show its model."""
+    return _url(site, model, "change", [quote(id)]) if site.is_registered(model) else ""
+
+
+def url_of_list(site: AdminSite, model: type[Model], **query: str) -> str:
+    """The address of the rows that a filter leaves, or nothing where the site does not show the model."""
     if not site.is_registered(model):
-        return format_html("{}", text)
+        return ""
+    path = _url(site, model, "changelist", [])
+    return f"{path}?{urlencode(query)}" if query else path
+
+
+def _to(url: str, text: object) -> SafeString:
+    return format_html('<a href="{}">{}</a>', url, text) if url else format_html("{}", text)
+
+
+def _url(site: AdminSite, model: type[Model], page: str, args: list[str]) -> str:
     name = f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}"
-    path = reverse(name, args=args, current_app=site.name)
-    return format_html('<a href="{}{}">{}</a>', path, f"?{urlencode(query)}" if query else "", text)
+    return reverse(name, args=args, current_app=site.name)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.paginator import Paginator
-from django.utils.formats import number_format
 from django.utils.functional import cached_property
+
+from django_tasks.models.counting import MOST, Count
+
+from . import numbers
 
 
 class CappedPaginator(Paginator):  # type: ignore[type-arg]
@@ -17,7 +20,7 @@ class CappedPaginator(Paginator):  # type: ignore[type-arg]
     """
 
     object_list: Any
-    limit = 10_000
+    limit = MOST
 
     @cached_property
     def _counted(self) -> int:
@@ -37,4 +40,4 @@ class CappedPaginator(Paginator):  # type: ignore[type-arg]
     @property
     def at_least(self) -> str:
         """The count of a capped list, to be read: `10,000+`."""
-        return f"{number_format(self.limit, use_l10n=True, force_grouping=True)}+"
+        return numbers.told(Count(self.limit, is_capped=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.formats import number_format
 from django.utils.html import format_html
@@ -11,6 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from django_tasks import clock
+from django_tasks.models import TaskResult
 
 #: Stands where there is nothing to tell.
 NOTHING = "–"  # noqa: RUF001 - a dash
@@ -31,7 +33,14 @@ def exact(value: dt.datetime | None) -> SafeString | str:
     """The time itself, and how long ago."""
     if value is None:
         return NOTHING
-    return format_html("{} ({})", _time(value, _iso(value, "seconds").replace("T", " ")), moment(value))
+    iso = _iso(value, "milliseconds")
+    exactly = format_html('<time datetime="{}" title="{}" data-tasks-exact>{}</time>', iso, iso, stamp(value))
+    return format_html("{} ({})", exactly, moment(value))
+
+
+def stamp(value: dt.datetime) -> str:
+    """The time itself as text, where there can be no element."""
+    return _iso(value, "seconds").replace("T", " ")
 
 
 def span(value: dt.timedelta | None) -> str:
@@ -55,6 +64,19 @@ def span(value: dt.timedelta | None) -> str:
             "minutes": seconds % HOUR // MINUTE,
         }
     return _("%(days)d d %(hours)d h") % {"days": seconds // DAY, "hours": seconds % DAY // HOUR}
+
+
+def run_time(row: TaskResult) -> dt.timedelta | None:
+    """Of a task that somebody is running: until now."""
+    if row.is_final or row.claimed_by is None or row.started_at is None:
+        return row.run_time
+    return clock.now() - clock.from_storage(row.started_at)
+
+
+def to_come(value: dt.datetime) -> None:
+    """Of a form's field: raises `ValidationError` for what is past."""
+    if clock.from_storage(value) <= clock.now():
+        raise ValidationError(_("This moment is past. Choose a later one, or none."))
 
 
 def _roughly(seconds: float) -> str:

@@ -1,62 +1,35 @@
-"""The workers: who runs, and who was lost."""
+"""The rows of workers, which have pages of their own."""
 
 from __future__ import annotations
 
-from django.contrib import admin
-from django.utils.safestring import SafeString
-from django.utils.translation import gettext_lazy as _
+from typing import Any
 
-from django_tasks import conf
+from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+
 from django_tasks.models import Worker
 
-from . import badges, times
 from .rows import RowAdmin
+from .worker_deeds import drain, stop
+from .worker_pages import WorkerPage, WorkersPage
 
 
 @admin.register(Worker)
 class WorkerAdmin(RowAdmin):
-    list_display = ("name", "badge", "hostname", "pid", "queues", "slots", "since", "believed", "version")
-    list_columns = (
-        *("id", "name", "hostname", "pid", "queues", "processes", "threads", "version"),
-        *("started_at", "lease_until", "lost_at"),
-    )
-    ordering = ("name", "id")
+    """Its list and its form are our pages: workers are few, and what they do is in other tables."""
 
-    fieldsets = (
-        (None, {"fields": ("name", "id", "badge", ("hostname", "pid", "version"))}),
-        (_("Work"), {"fields": ("queues", ("processes", "threads"), "recovered")}),
-        (_("Times"), {"fields": ("started", "lease", "lost")}),
-    )
-    readonly_fields = ("badge", "started", "lease", "lost")
+    tab = "workers"
+    pages = (WorkersPage,)
+    deeds = (drain, stop)
 
-    @property
-    def database(self) -> str:
-        return conf.current().DATABASE
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        return WorkersPage(self).view(request)
 
-    @admin.display(description=_("state"))
-    def badge(self, row: Worker) -> SafeString:
-        return (badges.ONLINE if row.is_alive() else badges.LOST).__html__()
-
-    @admin.display(description=_("processes × threads"))  # noqa: RUF001 - it is a times sign
-    def slots(self, row: Worker) -> str:
-        return f"{row.processes} × {row.threads}"  # noqa: RUF001
-
-    @admin.display(description=_("started"))
-    def since(self, row: Worker) -> SafeString | str:
-        return times.moment(row.started_at)
-
-    @admin.display(description=_("lease ends"))
-    def believed(self, row: Worker) -> SafeString | str:
-        return times.moment(row.lease_until)
-
-    @admin.display(description=_("started"))
-    def started(self, row: Worker) -> SafeString | str:
-        return times.exact(row.started_at)
-
-    @admin.display(description=_("lease ends"))
-    def lease(self, row: Worker) -> SafeString | str:
-        return times.exact(row.lease_until)
-
-    @admin.display(description=_("lost"))
-    def lost(self, row: Worker) -> SafeString | str:
-        return times.exact(row.lost_at)
+    def changeform_view(
+        self, request: HttpRequest, object_id: Any = None, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        if object_id is None or request.method not in ("GET", "HEAD"):
+            raise PermissionDenied  # to add one, or to change it
+        return WorkerPage(self, unquote(object_id)).view(request)

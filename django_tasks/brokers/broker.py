@@ -1,31 +1,28 @@
-"""The broker: where messages are handed over, through kombu, whatever is behind the URL."""
+"""What is asked of a broker, whatever is behind its URL: to hand messages over, and to receive them."""
 
 from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import math
 import os
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import kombu
-from django.conf import settings as django_settings
-from django.core.exceptions import ImproperlyConfigured
-from django.core.signals import setting_changed
-from kombu.transport import TRANSPORT_ALIASES
-from kombu.utils.url import parse_url
 
 from django_tasks import conf
-from django_tasks.message import compression
+from django_tasks.exceptions import DecodeError
 from django_tasks.message.message import Envelope
 
-EMBEDDED = "django"
-TRANSPORT_ALIASES[EMBEDDED] = "django_tasks.brokers.database:Transport"
+from . import connecting
+from .replying import Reply
+
+#: About how many stored messages are delivered by one call: whoever calls is not kept for long.
+MOST_RELAYED = 5000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +30,13 @@ class Posting:
     """An envelope with its address: which queue, how urgent, and since when and until when it waits."""
 
     envelope: Envelope
+    #: The first that it reaches, if there is an exchange.
     queue: str
+    #: With an exchange the message goes to every queue that this has for the routing key.
+    exchange: str = ""
+    routing_key: str = ""
+    #: Is the sender to hear of it if no queue gets it?
+    mandatory: bool = False
     priority: int = 0
     #: When it was first sent, if that is not now: it keeps its place among those that wait.
     sent_at: dt.datetime | None = None
@@ -46,92 +49,223 @@ class Delivery:
 
     queue: str
     envelope: Envelope
-    message: Any
+    #: The exchange it came through, if it was not sent to the queue itself, and the key that led it here.
+    exchange: str = ""
+    routing_key: str = ""
+    #: What the receiver knows it by.
+    tag: Any
+    #: Why it may not be read, if so. Then the envelope is as it came: its body may be packed, or missing.
+    refusal: DecodeError | None = None
 
 
-class Broker:
-    """Sends and receives through one kombu URL. Safe to share between threads and across forks."""
+class Holder(ABC):
+    """Whoever can say what becomes of messages that are held."""
 
-    def __init__(self, url: str, transport_options: dict[str, Any]) -> None:
-        if found := problems(url):
-            raise ImproperlyConfigured(" ".join(found))
-        self.url = url
-        self.transport_options = transport_options
-        self._own = threading.local()
+    @abstractmethod
+    def settle(self, deliveries: Sequence[Delivery]) -> None:
+        """Forget consumed messages; also those that an earlier receiver of the same owner received."""
+
+    @abstractmethod
+    def release(self, deliveries: Sequence[Delivery]) -> None:
+        """Give messages back to their queues."""
+
+
+class Receiver(Holder):
+    """One thread's consumer of some queues. What it received and did not settle is its `owner`'s."""
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+
+    @abstractmethod
+    def receive(self, limit: int) -> contextlib.AbstractContextManager[list[Delivery]]:
+        """At most `limit` messages that are there now.
+
+        What the block does not settle, release or set aside stays with the owner, without a timeout, until it is
+        settled later. If the block fails all of them are where they were.
+        """
+
+    @abstractmethod
+    def set_aside(self, delivery: Delivery, reason: str) -> None:
+        """Keep a message that cannot be obeyed, with the reason, for an operator."""
+
+    @abstractmethod
+    def rest(self) -> None:
+        """Give back what has come and was not received, and let nothing more come until the next `receive`."""
+
+    @abstractmethod
+    def is_drained(self) -> bool:
+        """Is nothing left to receive, here or in the broker?"""
+
+    @abstractmethod
+    def listen_to(self, queues: Sequence[str]) -> None:
+        """Receive from these queues from now on, perhaps none. What was received before stays the owner's."""
+
+    # -- hearing of messages
+
+    #: Seconds after which to listen again; it may change.
+    pause: float
 
     @property
+    def patience(self) -> float:
+        """Seconds after which to receive whatever was heard: that long silence is believed."""
+        return 1.0
+
+    @property
+    @abstractmethod
+    def fds(self) -> Sequence[int]:
+        """Descriptors that become readable when there may be something."""
+
+    #: Is there most likely something to receive now? Whoever knows says so before `receive`.
+    is_hopeful = False
+
+    @property
+    def is_told_to_all(self) -> bool:
+        """Does one message make the descriptors of all receivers readable?"""
+        return False
+
+    @abstractmethod
+    def has_news(self) -> bool:
+        """May there be something new since the last call? Cheap."""
+
+    def keep_alive(self) -> None:
+        """Show the broker that somebody is here. Asked for about once a second, also while there is no room."""
+
+    @abstractmethod
+    def found(self, something: bool) -> None:
+        """Tell whether there really was something: it looks more often, or less."""
+
+    # -- the end
+
+    @abstractmethod
+    def survives(self, error: BaseException) -> bool:
+        """Can this receiver still be used after such an error?"""
+
+    @abstractmethod
+    def abandon(self) -> None:
+        """Let go of it without a word: it may be what is broken."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what was not received, and part from the broker."""
+
+
+class Broker(ABC):
+    """Sends and receives through one kombu URL. Safe to share between threads and across forks."""
+
+    # Do messages live in the database of the tasks, so that a transaction holds both or nothing?
+    is_embedded: ClassVar[bool]
+
+    def __init__(self, url: str, transport_options: dict[str, Any]) -> None:
+        self.url = url
+        self.transport_options = transport_options
+        self._pool: Any = None
+        self._pool_of = 0
+        self._opening = threading.Lock()
+
+    @property
+    @abstractmethod
     def alias(self) -> str:
-        """The database alias behind `django://`."""
-        return parse_url(self.url)["hostname"] or conf.current().DATABASE
+        """The alias of the database that stores messages."""
 
+    @abstractmethod
     def connect(self) -> kombu.Connection:
-        return kombu.Connection(self.url, transport_options=self.transport_options)
+        """A connection of one's own."""
 
+    @abstractmethod
     def publish(self, postings: Sequence[Posting]) -> None:
         """Hand messages over, all or none; inside a transaction of the broker's database they are part of it."""
-        producer = _through.get() or self._producer()
-        with producer.channel.sending():
-            for posting in postings:
-                envelope = posting.envelope
-                headers = dict(envelope.headers)
-                producer.publish(
-                    envelope.body,
-                    routing_key=posting.queue,
-                    priority=posting.priority,
-                    content_type=envelope.content_type,
-                    content_encoding=envelope.content_encoding,
-                    # kombu writes the header again if it does.
-                    compression=compression.usable(headers.pop("compression", None)),
-                    headers=headers,
-                    expiration=_seconds(envelope.properties.get("expiration")),
-                    sent_at=posting.sent_at,
-                    deliver_at=posting.deliver_at,
-                    **{name: value for name, value in envelope.properties.items() if name in _FORWARDED},
-                )
 
-    def _producer(self) -> kombu.Producer:
-        """This thread's producer; a forked child makes its own."""
-        if getattr(self._own, "pid", None) != os.getpid():
-            self._own.producer = kombu.Producer(self.connect().channel())
-            self._own.pid = os.getpid()
-        return self._own.producer
+    def keep(self, postings: Sequence[Posting]) -> None:
+        """Store messages until the broker can be reached again. One that is the database keeps them anyway."""
+        self.publish(postings)
 
-    def wake_due(self) -> int:
-        """Deliver stored messages whose time has come; how many these were."""
-        return int(self._producer().channel.wake_due())
+    @abstractmethod
+    def receiver(self, queues: Sequence[str], owner: str) -> Receiver: ...
 
+    def holder(self, owner: str) -> Holder | None:
+        """Who sees to what the owner holds while nothing can be received; `None` if that takes a receiver."""
+        return None
+
+    @abstractmethod
+    def relay(self) -> int:
+        """Deliver stored messages whose time has come; how many these were. There may be more, from `MOST_RELAYED`."""
+
+    @abstractmethod
+    def next_due(self, within: float) -> float:
+        """Seconds until the relay has something to deliver, at most `within`, unless something new comes."""
+
+    @abstractmethod
     def size(self, queue: str) -> int:
         """How many messages are ready in a queue."""
-        return int(self._producer().channel._size(queue))
 
+    @abstractmethod
     def is_empty(self, queues: Sequence[str]) -> bool:
         """Is nothing ready in these queues, nor due?"""
-        return not self._producer().channel.has_work(queues)
 
-    def missing_tables(self) -> list[str]:
-        """Tables that `migrate` has not made yet."""
-        return list(self._producer().channel.missing_tables())
-
-    def rescue(self, owner: str, most: int, reason: str) -> None:
-        """Give the messages of a consumer that died to others; those that were tried `most` times are set aside."""
-        self._producer().channel.rescue(owner, most, reason)
-
-    def held(self, owner: str) -> list[Delivery]:
-        """What a consumer has received and not settled, for those who settle it in its place."""
-        return [_delivery(message) for message in self._producer().channel.held(owner)]
-
-    def forget(self, owner: str, deliveries: Sequence[Delivery]) -> None:
-        """Settle what a consumer that died has held."""
-        tags = [delivery.message.delivery_tag for delivery in deliveries]
-        self._producer().channel.rows.remove(tags, owner)
-
-    def owners(self) -> list[str]:
-        """The consumers that hold messages under a lease."""
-        return list(self._producer().channel.rows.owners())
-
+    @abstractmethod
     def purge(self, queue: str) -> int:
         """Throw a queue's ready messages away; how many these were."""
-        return int(self._producer().channel.queue_purge(queue))
+
+    @abstractmethod
+    def move(self, queue: str, to: str, most: int) -> list[str]:
+        """Hand ready messages of a queue over to another, `most` of them; the ids of their tasks.
+
+        As many as were moved: in place of an id is nothing where there is no task, or nobody can read which. Raises
+        `OperationalError` if that comes before the first.
+        """
+
+    @abstractmethod
+    def reply(self, replies: Sequence[Reply]) -> None:
+        """Send records to who waits for them at a queue of their own. Raises `OperationalError`."""
+
+    @abstractmethod
+    def missing_tables(self) -> list[str]:
+        """Tables that `migrate` has not made yet."""
+
+    def pool(self) -> Any:
+        """kombu's pool of at most `BROKER_POOL_LIMIT` connections; a forked child has its own."""
+        with self._opening:
+            if self._pool is None or self._pool_of != os.getpid():
+                self._pool = self.connect().Pool(limit=conf.current().BROKER_POOL_LIMIT)
+                self._pool_of = os.getpid()
+            return self._pool
+
+    def close(self) -> None:
+        """Close the connections of the pool."""
+        if self._pool is not None and self._pool_of == os.getpid():
+            self._pool.force_close_all()
+        self._pool = None
+
+    def leave(self) -> None:
+        """In a forked child: the connections are its parent's, who is not to notice that there was a child."""
+        self._opening = threading.Lock()  # a thread that is not here may have had it
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        inherited = [*pool._dirty, *pool._resource.queue]
+        # In a child of multiprocessing kombu closes what is in there, with a goodbye for the parent.
+        pool._dirty.clear()
+        pool._resource.queue.clear()
+        for connection in inherited:
+            connecting.leave(connection)
+
+    # -- after a consumer's death
+
+    @abstractmethod
+    def owners(self) -> list[str]:
+        """The consumers that hold messages under a lease."""
+
+    @abstractmethod
+    def held(self, owner: str) -> list[Delivery]:
+        """What a consumer has received and not settled, for those who settle it in its place."""
+
+    @abstractmethod
+    def forget(self, owner: str, deliveries: Sequence[Delivery]) -> None:
+        """Settle what a consumer that died has held."""
+
+    @abstractmethod
+    def rescue(self, owner: str, most: int, reason: str) -> None:
+        """Give the messages of a consumer that died to others; those that were tried `most` times are set aside."""
 
 
 _through: ContextVar[kombu.Producer | None] = ContextVar("django_tasks_producer", default=None)
@@ -139,11 +273,7 @@ _through: ContextVar[kombu.Producer | None] = ContextVar("django_tasks_producer"
 
 @contextlib.contextmanager
 def through(producer: kombu.Producer) -> Iterator[None]:
-    """Within the block, what is sent here goes through this producer. Raises `TypeError` if it leads elsewhere."""
-    if type(producer.channel) is not type(broker()._producer().channel):
-        raise TypeError(
-            "The publisher leads to another broker than BROKER_URL. Take one of get_publisher(), or of app.pool."
-        )
+    """Within the block, what is sent here goes through this producer."""
     token = _through.set(producer)
     try:
         yield
@@ -151,116 +281,6 @@ def through(producer: kombu.Producer) -> Iterator[None]:
         _through.reset(token)
 
 
-#: Properties (AMQP 0-9-1, basic class) that go with a message wherever it is sent. Others are passed by name or belong
-#: to one delivery, and whatever else a stranger wrote there could be taken for an argument of `publish`.
-_FORWARDED = frozenset(
-    {"correlation_id", "reply_to", "delivery_mode", "message_id", "timestamp", "type", "user_id", "app_id"}
-)
-
-
-def _seconds(milliseconds: object) -> float | None:
-    """The property `expiration` as kombu takes it. Nonsense is no limit: the header `expires` decides in the end."""
-    try:
-        seconds = float(str(milliseconds)) / 1000
-    except ValueError:
-        return None
-    return seconds if math.isfinite(seconds) else None
-
-
-def _delivery(message: Any) -> Delivery:
-    envelope = Envelope(
-        headers=message.headers,
-        body=message.body,
-        content_type=message.content_type or "",
-        content_encoding=message.content_encoding or "",
-        properties=message.properties,
-    )
-    queue = message.delivery_info.get("routing_key") or ""
-    return Delivery(queue=queue, envelope=envelope, message=message)
-
-
-class Receiver:
-    """One thread's consumer of some queues."""
-
-    def __init__(self, broker: Broker, queues: Sequence[str], owner: str) -> None:
-        self.owner = owner
-        self.connection = broker.connect()
-        self.channel = self.connection.channel()
-        self.channel.connection.owner = owner
-        self._arrived: list[Delivery] = []
-        consumer = kombu.Consumer(
-            self.channel,
-            [kombu.Queue(name, exchange="", routing_key=name) for name in queues],
-            on_message=self._arrive,
-            on_decode_error=self._refuse,
-            auto_declare=False,
-        )
-        consumer.consume()
-
-    @contextlib.contextmanager
-    def receive(self, limit: int) -> Iterator[list[Delivery]]:
-        """At most `limit` messages that are there now.
-
-        What the block settles and what it writes to the broker's database is one transaction; if the block fails
-        the messages are where they were.
-        """
-        self._arrived = []
-        with self.channel.batch():
-            self.channel.basic_qos(0, len(self.channel.qos.unsettled()) + limit, False)
-            self.channel.connection.deliver_batch()
-            yield self._arrived
-
-    def _arrive(self, message: Any) -> None:
-        self._arrived.append(_delivery(message))
-
-    def _refuse(self, message: Any, error: Exception) -> None:
-        """What kombu cannot unpack, such as a body that is not compressed as its header says."""
-        self.channel.set_aside(message.delivery_tag, f"The body cannot be unpacked: {error!r}.")
-
-    def settle(self, deliveries: Sequence[Delivery]) -> None:
-        """Forget consumed messages; also those that an earlier receiver of the same owner received."""
-        self.channel.settle([delivery.message.delivery_tag for delivery in deliveries])
-
-    def release(self, deliveries: Sequence[Delivery]) -> None:
-        """Give messages back to their queues."""
-        self.channel.offer_again([delivery.message.delivery_tag for delivery in deliveries])
-
-    def set_aside(self, delivery: Delivery, reason: str) -> None:
-        """Keep a message that cannot be obeyed, with the reason, for an operator."""
-        self.channel.set_aside(delivery.message.delivery_tag, reason)
-
-    def close(self) -> None:
-        self.connection.release()
-
-
-@cache
-def broker() -> Broker:
-    """The broker that the settings name."""
-    settings = conf.current()
-    return Broker(settings.BROKER_URL, settings.BROKER_TRANSPORT_OPTIONS)
-
-
-def _forget(*, setting: str, **_: Any) -> None:
-    if setting in (conf.NAME, "DATABASES"):
-        broker.cache_clear()
-
-
-setting_changed.connect(_forget, dispatch_uid="django_tasks.brokers.broker")
-
-
-def problems(url: str) -> list[str]:
-    """What is wrong with a broker URL, one sentence each."""
-    scheme, found, _ = url.partition("://")
-    if not found:
-        return [f"BROKER_URL must look like 'django://' or 'transport://host/', not {url!r}."]
-    if scheme != EMBEDDED:
-        return [
-            f"This version delivers through the database only: BROKER_URL must begin with 'django://', not {scheme!r}."
-        ]
-    alias = parse_url(url)["hostname"] or conf.current().DATABASE
-    if alias not in django_settings.DATABASES:
-        known = ", ".join(django_settings.DATABASES)
-        return [
-            f"BROKER_URL {url!r} names no database of DATABASES ({known}). Write 'django://' for the tasks' own."
-        ]
-    return []
+def chosen_producer() -> kombu.Producer | None:
+    """The producer that the caller wants to be used, if any."""
+    return _through.get()

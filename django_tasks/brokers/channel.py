@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import logging
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from queue import Empty
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import Error, connections, transaction
 from kombu.exceptions import ChannelError
 from kombu.transport import virtual
 
-from django_tasks import clock
-from django_tasks.models.queue import QueuedMessage, QueuedMessageQuerySet
-from django_tasks.models.watch import ARRIVALS, announce
+from django_tasks import clock, conf
+from django_tasks.message.compression import too_large
+from django_tasks.models.queue import QueuedMessage, QueuedMessageQuerySet, StoredMessage
+from django_tasks.models.watch import ARRIVALS, PARKED, announce
 
-from . import payload
+from . import payload, queues
+from .broker import MOST_RELAYED
+from .places import Places
 
 if TYPE_CHECKING:
     from .database import Transport
+
+logger = logging.getLogger("django_tasks.brokers")
 
 DEFAULT_VISIBILITY_TIMEOUT = 3600.0
 #: Messages taken at once by a consumer that set no prefetch count.
@@ -28,8 +34,17 @@ DEFAULT_BATCH = 100
 #: Due messages made ready by one statement.
 WAKE_AT_ONCE = 1000
 
-#: A message on its way to a consumer, with the queue it was asked from.
-Taken = tuple[str, dict[str, Any]]
+
+class Taken(NamedTuple):
+    """A message on its way to a consumer, with the queue it was asked from, and its row's text."""
+
+    queue: str
+    message: dict[str, Any]
+    text: str
+
+    @property
+    def tag(self) -> int:
+        return int(self.message["properties"]["delivery_tag"])
 
 
 class QoS(virtual.QoS):  # type: ignore[misc]
@@ -80,6 +95,7 @@ class Channel(virtual.Channel):  # type: ignore[misc]
         self._turn = 0
         self._collected: list[QueuedMessage] | None = None
         self._batch: Batch | None = None
+        self.places = Places()
         self.no_ack: set[str] = set()
 
     @property
@@ -99,26 +115,36 @@ class Channel(virtual.Channel):  # type: ignore[misc]
     def _put(self, queue: str, message: dict[str, Any], **_: Any) -> None:
         row = payload.to_row(queue, message, priority=self._get_message_priority(message))
         if self._collected is None:
-            self._insert([row])
+            self.insert([row])
         else:
             self._collected.append(row)
 
     @contextlib.contextmanager
     def sending(self) -> Iterator[None]:
         """Messages published inside are inserted together at the end, by few statements."""
+        with self.collecting() as rows:
+            yield
+            self.insert(rows)
+
+    @contextlib.contextmanager
+    def collecting(self) -> Iterator[list[QueuedMessage]]:
+        """The rows of messages published inside, which are not inserted."""
         # A signal handler may send while the same thread is in here.
         outer, self._collected = self._collected, []
         try:
-            yield
-            self._insert(self._collected)
+            yield self._collected
         finally:
             self._collected = outer
 
-    def _insert(self, rows: Sequence[QueuedMessage]) -> None:
+    def insert(self, rows: Sequence[QueuedMessage]) -> None:
+        """Store these, and say so to those who wait for them."""
         with transaction.atomic(using=self.alias, savepoint=False):
             self.rows.insert(rows)
             if any(row.state == QueuedMessage.State.READY for row in rows):
                 announce(connections[self.alias], ARRIVALS)
+            # What has a keeper is in the outbox, and is not meant to be delivered from there.
+            if any(row.state == QueuedMessage.State.PARKED and not row.claimed_by for row in rows):
+                announce(connections[self.alias], PARKED)
 
     def exchange_declare(self, exchange: str | None = None, type: str = "direct", **kwargs: Any) -> None:
         if type not in ("direct", "topic", None):
@@ -128,7 +154,12 @@ class Channel(virtual.Channel):  # type: ignore[misc]
         super().exchange_declare(exchange, type, **kwargs)
 
     def _lookup(self, exchange: str, routing_key: str, default: str | None = None) -> list[str]:
-        """An exchange whose bindings other processes declared, or nobody, is taken for the default one."""
+        """The queues that the settings bind to an exchange, or else this process.
+
+        An exchange whose bindings other processes declared, or nobody, is taken for the default one.
+        """
+        if reached := queues.reached(exchange, routing_key):
+            return list(reached)
         known = self.state.exchanges.get(exchange, {}).get("table")
         return list(super()._lookup(exchange, routing_key, default)) if known else [routing_key]
 
@@ -149,35 +180,59 @@ class Channel(virtual.Channel):  # type: ignore[misc]
         room = self.qos.can_consume_max_estimate()
         room = DEFAULT_BATCH if room is None else room
         queues = list(dict.fromkeys(self._active_queues))
-        if not queues or not room or not self.rows.ready().filter(queue__in=queues).exists():
-            return []
+        return self.take_from(queues, room) if room and self.may_have(queues) else []
+
+    def may_have(self, queues: Sequence[str]) -> bool:
+        """May there be something to take from these queues? One question, which needs no transaction and no lock."""
+        # What lies dead at the beginning makes the question as slow as the look that would follow it.
+        return bool(queues) and (
+            self.places.are_needed or self.rows.ready().filter(queue__in=queues).exists()
+        )
+
+    def take_from(self, queues: Sequence[str], room: int) -> list[Taken]:
+        """The next messages of these queues, at most so many."""
+        with self.places.look(self.rows):
+            return self._take(queues, room)
+
+    def _take(self, queues: Sequence[str], room: int) -> list[Taken]:
         # Each queue is first in its turn, so that a full one does not starve the others.
         self._turn = (self._turn + 1) % len(queues)
-        rows: list[tuple[str, QueuedMessage]] = []
+        rows: list[tuple[str, StoredMessage]] = []
         with transaction.atomic(using=self.alias, savepoint=False):
-            for queue in queues[self._turn :] + queues[: self._turn]:
+            for queue in (*queues[self._turn :], *queues[: self._turn]):
                 if len(rows) < room:
-                    rows += ((queue, row) for row in self.rows.lock_next(queue, room - len(rows)))
+                    rows += ((queue, row) for row in self.lock_next(queue, room - len(rows)))
             return self._keep(rows)
 
     def _get(self, queue: str, timeout: float | None = None) -> dict[str, Any]:
         while True:
             with transaction.atomic(using=self.alias, savepoint=False):
-                rows = [(queue, row) for row in self.rows.lock_next(queue, 1)]
+                rows = [(queue, row) for row in self.lock_next(queue, 1)]
                 kept = self._keep(rows)
             if kept:
-                return kept[0][1]
+                return kept[0].message
             if not rows:
                 raise Empty
 
-    def _keep(self, rows: Sequence[tuple[str, QueuedMessage]]) -> list[Taken]:
+    def lock_next(self, queue: str, limit: int) -> Sequence[StoredMessage]:
+        rows = self.rows.lock_next(queue, limit, payload.longest(), self.places.of(queue))
+        if rows:
+            self.places.found(queue, rows[0].id)
+        return rows
+
+    def _keep(self, rows: Sequence[tuple[str, StoredMessage]]) -> list[Taken]:
         """Make locked rows this consumer's, and set those aside that are no messages: they would be met for ever."""
         readable: dict[int, Taken] = {}
         for queue, row in rows:
+            if row.text is None:
+                self._cut(row)
+                continue
             try:
-                readable[row.id] = (queue, payload.from_row(row))
+                readable[row.id] = Taken(queue, payload.from_row(row, row.text), row.text)
             except ValueError as error:
-                self.rows.filter(pk=row.id).set_aside(f"The stored payload is not a kombu message: {error}.")
+                reason = f"The stored payload is not a kombu message: {error}."
+                logger.error("Message set aside from queue %s: %s", row.queue, reason)
+                self.rows.filter(pk=row.id).set_aside(reason)
         if self._batch is not None:
             self._batch.kept.update(readable)
         elif readable:
@@ -188,6 +243,14 @@ class Channel(virtual.Channel):  # type: ignore[misc]
             self.rows.hold(readable, self.connection.owner, clock.to_storage(until))
         return list(readable.values())
 
+    def _cut(self, row: StoredMessage) -> None:
+        """Set a message aside that is too large even to be looked at, and keep its two ends."""
+        found = self.rows.filter(pk=row.id)
+        reason = str(too_large("The message", conf.current().MESSAGE_MAX_BYTES))
+        logger.error("Message set aside from queue %s: %s", row.queue, reason)
+        kept = payload.cut(*found.ends(payload.KEPT))
+        found.set_aside(payload.aside_reason(reason, is_whole=False), payload=kept)
+
     def basic_get(self, queue: str, no_ack: bool = False, **kwargs: Any) -> Any:
         message = super().basic_get(queue, no_ack=no_ack, **kwargs)
         if message is not None and no_ack:
@@ -195,7 +258,7 @@ class Channel(virtual.Channel):  # type: ignore[misc]
         return message
 
     @contextlib.contextmanager
-    def batch(self) -> Iterator[None]:
+    def batch(self) -> Iterator[Batch]:
         """One transaction around taking messages and all that the block does.
 
         Messages settled before its end are deleted with it; the others stay with this consumer, without a timeout,
@@ -204,7 +267,7 @@ class Channel(virtual.Channel):  # type: ignore[misc]
         batch = self._batch = Batch()
         try:
             with transaction.atomic(using=self.alias):
-                yield
+                yield batch
                 if batch.settled:
                     self.rows.remove(batch.settled)
                 if batch.kept:
@@ -250,7 +313,7 @@ class Channel(virtual.Channel):  # type: ignore[misc]
         return locked
 
     def _held(self, tags: Collection[int]) -> QueuedMessageQuerySet:
-        return self.rows.owned_by(self.connection.owner).filter(pk__in=tags)
+        return self.rows.owned_among(tags, self.connection.owner)
 
     def close(self) -> None:
         """Close, and give back what is not settled; if the database is away, the timeout does that."""
@@ -283,14 +346,18 @@ class Channel(virtual.Channel):  # type: ignore[misc]
         due = self.rows.due(clock.to_storage(clock.database_now(connections[self.alias])))
         woken = 0
         # By key: an UPDATE over a range of the index would lock it against those who claim from it (MariaDB).
-        while ids := list(due.values_list("id", flat=True)[:WAKE_AT_ONCE]):
+        while woken < MOST_RELAYED and (ids := list(due.values_list("id", flat=True)[:WAKE_AT_ONCE])):
             count = due.filter(id__in=ids).make_ready()
             woken += count
             if not count or len(ids) < WAKE_AT_ONCE:
                 break
-        if woken:
-            announce(connections[self.alias], ARRIVALS)
         return woken
+
+    def next_due(self, within: float) -> float:
+        """Seconds until something is due, at most `within`."""
+        now = clock.database_now(connections[self.alias])
+        due = self.rows.next_due(clock.to_storage(now + dt.timedelta(seconds=within)))
+        return within if due is None else (clock.from_storage(due) - now).total_seconds()
 
     def missing_tables(self) -> list[str]:
         table = QueuedMessage._meta.db_table
@@ -301,16 +368,15 @@ class Channel(virtual.Channel):  # type: ignore[misc]
         here = self.rows.filter(queue__in=queues)
         return here.ready().exists() or here.due(now).exists()
 
-    def held(self, owner: str) -> list[Any]:
-        """The messages that a consumer holds, as its own channel has given them to it."""
+    def held(self, owner: str) -> list[Taken]:
+        """The messages that a consumer holds, as they were given to it."""
         found = []
         for row in self.rows.owned_by(owner):
             with contextlib.suppress(ValueError):  # somebody has spoilt it since
-                found.append(self.message_to_python(payload.from_row(row)))
+                found.append(Taken(row.queue, payload.from_row(row, row.payload), row.payload))
         return found
 
     def rescue(self, owner: str, most: int, reason: str) -> None:
         held = self.rows.owned_by(owner)
         held.filter(deliveries__gte=most).set_aside(reason)
-        if held.make_ready():
-            announce(connections[self.alias], ARRIVALS)
+        held.make_ready()

@@ -6,8 +6,8 @@ ordinary producers and consumers: a message taken but not acknowledged belongs t
 Our own worker does better: inside `Channel.batch` taking and acknowledging are one transaction with what it does
 meanwhile, and its claims are guarded by its lease instead of a timeout.
 
-Exchanges and bindings are known to the process that declared them only; an exchange without known bindings delivers
-to the queue named by the routing key. There are no fanout exchanges.
+The exchanges and bindings of `TASK_QUEUES` hold everywhere. Others are known to the process that declared them only,
+and cannot be of type fanout; an exchange without known bindings delivers to the queue named by the routing key.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ import django
 from django.db import Error, InterfaceError, OperationalError, connections
 from kombu.transport import virtual
 
-from django_tasks import clock, conf
+from django_tasks import clock
 from django_tasks.models.watch import ARRIVALS, Watch, watch
 
 from . import channel as channels
 from .channel import Taken
+from .embedded import alias_of
 
 #: Seconds after which an idle consumer looks by itself, heard or not.
 LOOK_ANYWAY = 1.0
@@ -56,7 +57,7 @@ class Transport(virtual.Transport):  # type: ignore[misc]
     @property
     def alias(self) -> str:
         """The Django database alias that the URL names, or that of the tasks."""
-        return str(self.client.hostname or conf.current().DATABASE)
+        return alias_of(self.client.hostname)
 
     @property
     def default_connection_params(self) -> dict[str, Any]:
@@ -77,12 +78,6 @@ class Transport(virtual.Transport):  # type: ignore[misc]
             self._wait(LOOK_ANYWAY if left is None else min(left, LOOK_ANYWAY))
         self._deliver_next()
 
-    def deliver_batch(self) -> None:
-        """Deliver all that can be taken at once."""
-        self._take()
-        while self._taken:
-            self._deliver_next()
-
     def _take(self) -> bool:
         for channel in list(self.channels):
             self._taken.extend((channel, taken) for taken in channel.take())
@@ -91,19 +86,21 @@ class Transport(virtual.Transport):  # type: ignore[misc]
         return bool(self._taken)
 
     def _deliver_next(self) -> None:
-        channel, (queue, message) = self._taken.popleft()
-        if queue in channel.no_ack:
-            channel.settle([message["properties"]["delivery_tag"]])
-        self._deliver(message, queue)
+        channel, taken = self._taken.popleft()
+        if taken.queue in channel.no_ack:
+            channel.settle([taken.tag])
+        self._deliver(taken.message, taken.queue)
 
     def recall(self, channel: channels.Channel, queue: str | None = None) -> list[int]:
         """What was taken for a channel (of one queue) and not delivered, and will not be; by delivery tag."""
         recalled = [
-            (taker, taken) for taker, taken in self._taken if taker is channel and queue in (None, taken[0])
+            (taker, taken)
+            for taker, taken in self._taken
+            if taker is channel and queue in (None, taken.queue)
         ]
-        for taken in recalled:
-            self._taken.remove(taken)
-        return [message["properties"]["delivery_tag"] for _, (_, message) in recalled]
+        for one in recalled:
+            self._taken.remove(one)
+        return [taken.tag for _, taken in recalled]
 
     # -- waiting
 

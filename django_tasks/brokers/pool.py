@@ -4,41 +4,24 @@
         for pair in pairs:
             add.apply_async(pair, publisher=publisher)
 
-Nothing else needs them: what is sent reuses a connection of its thread anyway.
+Nothing else needs them: what is sent to a broker of its own goes over a connection of this pool anyway.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any
 
 import kombu
-from django.core.signals import setting_changed
 
-from django_tasks import conf
-
-from .broker import broker, through
+from .broker import through
+from .handler import broker
 
 
 def pool() -> Any:
     """kombu's pool of at most `BROKER_POOL_LIMIT` connections; a forked child has its own."""
-    return _pool(os.getpid())
-
-
-@lru_cache(maxsize=1)
-def _pool(pid: int) -> Any:
-    return broker().connect().Pool(limit=conf.current().BROKER_POOL_LIMIT)
-
-
-def _forget(*, setting: str, **_: Any) -> None:
-    if setting in (conf.NAME, "DATABASES"):
-        _pool.cache_clear()
-
-
-setting_changed.connect(_forget, dispatch_uid="django_tasks.brokers.pool")
+    return broker().pool()
 
 
 @contextlib.contextmanager
@@ -61,9 +44,11 @@ def sending_over(
     if producer is None:
         if not isinstance(connection, kombu.Connection):
             raise TypeError(f"connection must be one of app.pool, not {connection!r}.")
+        _check_way(connection)
         return _over(connection)
     if not isinstance(producer, kombu.Producer):
         raise TypeError(f"publisher must be what get_publisher() gives, not {producer!r}.")
+    _check_way(producer.connection)
     return through(producer)
 
 
@@ -71,3 +56,10 @@ def sending_over(
 def _over(connection: kombu.Connection) -> Iterator[None]:
     with publisher(connection) as producer, through(producer):
         yield
+
+
+def _check_way(connection: kombu.Connection) -> None:
+    if connection.transport_cls != broker().connect().transport_cls:
+        raise TypeError(
+            "The publisher leads to another broker than BROKER_URL. Take one of get_publisher(), or of app.pool."
+        )

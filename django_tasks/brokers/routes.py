@@ -18,7 +18,7 @@ from django.core.signals import setting_changed
 from django_tasks import conf
 from django_tasks.exceptions import UnknownQueue
 from django_tasks.handlers import resolve
-from django_tasks.message.protocol2 import HIGHEST_PRIORITY
+from django_tasks.message.fields import HIGHEST_PRIORITY
 
 from . import queues
 
@@ -115,10 +115,8 @@ class ByName:
             return self.exact[name]
         return next((route for pattern, route in self.patterns if pattern.match(name)), None)
 
-    def queues(self) -> list[str]:
-        """Those that its routes name."""
-        routes = [*self.exact.values(), *(route for _, route in self.patterns)]
-        return [queue for route in routes if (queue := route.queue or route.routing_key)]
+    def routes(self) -> list[Route]:
+        return list(dict.fromkeys([*self.exact.values(), *(route for _, route in self.patterns)]))
 
 
 class ByFunction:
@@ -187,8 +185,16 @@ def problems() -> list[str]:
             if isinstance(router, ByFunction):
                 router.found()
             elif isinstance(router, ByName):
-                for queue in dict.fromkeys(router.queues()):
-                    queues.check(queue, because=" and TASK_ROUTES sends tasks there")
+                for route in router.routes():
+                    _check(route, because=" and TASK_ROUTES sends tasks there")
         except (ImproperlyConfigured, UnknownQueue) as error:
             found.append(str(error))
     return found
+
+
+def _check(route: Route, because: str) -> None:
+    """Raises `UnknownQueue` for a route that leads nowhere, whatever a task adds to it."""
+    if route.exchange and not (route.queue or route.routing_key):
+        queues.check_exchange(route.exchange, because=because)
+    else:
+        queues.addressed(route.queue, route.exchange, route.routing_key, because=because)

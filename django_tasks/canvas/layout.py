@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django_tasks.handlers import later
+from django_tasks.message.asked import Asked
 from django_tasks.message.fields import Fields
 from django_tasks.message.group import NewGroup
 from django_tasks.message.message import TaskMessage
@@ -50,6 +51,8 @@ class Place:
     chord: Mapping[str, Any] | None = None
     #: How many tasks it took the place of.
     nesting: int = 0
+    #: Because of whom it is sent, where nobody can be asked any more.
+    asked: Asked | None = None
 
     @property
     def membership(self) -> dict[str, Any]:
@@ -75,7 +78,7 @@ def lay_out(sig: Signature, place: Place, make: Maker = message_of) -> Iterator[
         case chain():
             first, *rest = sig.tasks
             yield from lay_out(first, place.before(rest), make)
-        case group() if place.chain or place.group_id:
+        case group() if place.chain or (place := _counted(sig, place)).group_id:
             # What comes next takes one result, and a group counts one task: the one that has the list.
             body = Signature(ACCUMULATE, kwargs={"index": 0})
             yield from _chord(sig, body, place, make)
@@ -85,6 +88,15 @@ def lay_out(sig: Signature, place: Place, make: Maker = message_of) -> Iterator[
             yield from _chord(sig, sig.body_or_refuse(), place, make)
         case _:
             yield _task(sig, place, make)
+
+
+def _counted(sig: group, place: Place) -> Place:
+    """The place of a group that another program put into the header of a chord: its own options say so."""
+    said = Fields(sig.options, kind="Option")
+    if place.group_id or (chord := said.signature("chord")) is None:
+        return place
+    group_id, index = said.name("group_id"), said.count("group_index")
+    return dataclasses.replace(place, group_id=group_id, group_index=index, chord=chord)
 
 
 def _task(sig: Signature, place: Place, make: Maker) -> TaskMessage:
@@ -103,6 +115,7 @@ def _task(sig: Signature, place: Place, make: Maker) -> TaskMessage:
         group_index=place.group_index if counts else said.count("group_index"),
         chord=place.chord if counts else said.signature("chord"),
         replaced_task_nesting=place.nesting or said.count("replaced_task_nesting") or 0,
+        asked=place.asked or made.asked,
     )
 
 
@@ -132,7 +145,9 @@ def _group(sig: group, place: Place, make: Maker) -> Iterator[Part]:
 def _chord(sig: group | chord, body: Signature, place: Place, make: Maker) -> Iterator[Part]:
     id = _group_id(sig)
     body = _travelling(body, place)
-    inside = Place(root_id=place.root_id, parent_id=place.parent_id, group_id=id, chord=body)
+    inside = Place(
+        root_id=place.root_id, parent_id=place.parent_id, group_id=id, chord=body, asked=place.asked
+    )
     for index, member in enumerate(sig.tasks):
         end(member).options["ignore_result"] = False  # as above, whatever its task says
         yield from lay_out(member, dataclasses.replace(inside, group_index=index), make)
@@ -161,6 +176,6 @@ def all_of(
         if isinstance(part, TaskMessage):
             yield dataclasses.replace(part, chain=None)
             for step in part.chain or ():
-                yield from all_of(normal(step), Place(), make, normal)
+                yield from all_of(normal(step), Place(asked=part.asked), make, normal)
         elif part.body is not None:
             yield from all_of(normal(part.body), Place(), make, normal)

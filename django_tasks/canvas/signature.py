@@ -11,6 +11,7 @@ from kombu.utils.functional import reprcall
 
 from django_tasks import registry
 from django_tasks.handlers import later, resolve
+from django_tasks.message.asked import subject_of
 from django_tasks.message.saferepr import saferepr
 
 from . import walking
@@ -249,7 +250,7 @@ class Signature(Fields):
         """Set options of `apply_async`: `add.s(2, 2).set(countdown=10).delay()`."""
         if immutable is not None:
             self.set_immutable(immutable)
-        self.options.update(options)
+        self.options.update(_with_plain_subject(options))
         return self
 
     def set_immutable(self, immutable: bool) -> None:
@@ -368,7 +369,7 @@ def _cloned(part: Any) -> Signature:
 
 
 def _said(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in options.items() if value is not None}
+    return _with_plain_subject({key: value for key, value in options.items() if value is not None})
 
 
 def _options(options: dict[str, Any]) -> dict[str, Any]:
@@ -378,4 +379,11 @@ def _options(options: dict[str, Any]) -> dict[str, Any]:
             options[key] = [taken(link, key) for link in links]
         elif links is not None:
             options[key] = taken(links, key)
+    return _with_plain_subject(options)
+
+
+def _with_plain_subject(options: dict[str, Any]) -> dict[str, Any]:
+    """What a task is about by its name, not the object itself: a signature is JSON one day."""
+    if options.get("subject") is not None:
+        options["subject"] = subject_of(options["subject"])
     return options

@@ -8,7 +8,7 @@ from django.core.checks import CheckMessage, Error, register
 from django.db import router
 
 from django_tasks import conf
-from django_tasks.brokers.broker import broker
+from django_tasks.brokers.handler import broker
 from django_tasks.models import QueuedMessage, TaskResult, Worker
 
 from .settings import TAG, broker_can_be_asked

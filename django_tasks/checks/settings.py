@@ -8,7 +8,8 @@ from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, register
 
 from django_tasks import conf
-from django_tasks.brokers import broker, queues, routes
+from django_tasks.brokers import handler as brokers
+from django_tasks.brokers import queues, routes
 from django_tasks.message import compression, retry_policy
 from django_tasks.results import handler
 
@@ -52,7 +53,7 @@ def broker_url(**_: Any) -> list[CheckMessage]:
             hint=f"Correct {conf.NAME}['BROKER_URL']. Without it, messages go through the tasks' database.",
             id="django_tasks.E004",
         )
-        for problem in broker.problems(conf.current().BROKER_URL)
+        for problem in brokers.problems(conf.current().BROKER_URL)
     ]
 
 
@@ -63,7 +64,7 @@ def queue_names(**_: Any) -> list[CheckMessage]:
     return [
         Error(
             problem,
-            hint=f"Rename it in {conf.NAME}, 'TASK_QUEUES' or 'TASK_DEFAULT_QUEUE', and where tasks name it.",
+            hint=f"Correct {conf.NAME}, 'TASK_QUEUES' or 'TASK_DEFAULT_QUEUE', and a name also where tasks say it.",
             id="django_tasks.E005",
         )
         for problem in queues.problems()
@@ -72,7 +73,7 @@ def queue_names(**_: Any) -> list[CheckMessage]:
 
 @register(TAG)
 def task_routes(**_: Any) -> list[CheckMessage]:
-    if not can_be_asked():
+    if not can_be_asked() or queues.problems():
         return []
     return [
         Error(
@@ -133,7 +134,7 @@ def can_be_asked() -> bool:
 
 
 def broker_can_be_asked() -> bool:
-    return can_be_asked() and not broker.problems(conf.current().BROKER_URL)
+    return can_be_asked() and not brokers.problems(conf.current().BROKER_URL)
 
 
 def _read() -> tuple[conf.Settings, list[str]]:

@@ -14,7 +14,7 @@ from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Warning, register
 
 from django_tasks import conf
-from django_tasks.brokers.broker import broker
+from django_tasks.brokers.handler import broker
 
 from .settings import TAG, broker_can_be_asked
 

@@ -98,6 +98,16 @@ class Context:
         return self._message.kwargs
 
     @property
+    def argsrepr(self) -> str:
+        """What `args` look like, for people: shortened, and without secrets."""
+        return self._message.argsrepr
+
+    @property
+    def kwargsrepr(self) -> str:
+        """The same of `kwargs`."""
+        return self._message.kwargsrepr
+
+    @property
     def retries(self) -> int:
         """How often it has been tried again: 0 in the first run."""
         return self._message.retries
@@ -171,6 +181,21 @@ class Context:
         return self._message.headers or None
 
     @property
+    def user_id(self) -> str | None:
+        """The primary key of the user because of whom it was sent, as text (`django_tasks.requests`)."""
+        return self._message.asked.user_id if self._message.asked else None
+
+    @property
+    def request_id(self) -> str | None:
+        """The HTTP request because of which it was sent."""
+        return self._message.asked.request_id if self._message.asked else None
+
+    @property
+    def subject(self) -> tuple[str, str] | None:
+        """What it is about: the kind of object, as `app.model`, and its primary key as text."""
+        return self._message.subject
+
+    @property
     def replaced_task_nesting(self) -> int:
         """How many tasks it has taken the place of, one after the other."""
         return self._message.replaced_task_nesting
@@ -193,8 +218,9 @@ class Context:
         """How the broker delivered it; at least `exchange`, `routing_key`, `priority`, `redelivered`."""
         if self._delivery_info is not None:
             return self._delivery_info
-        queue, priority = self._message.queue, self._message.priority
-        return {"exchange": "", "routing_key": queue, "priority": priority, "redelivered": False}
+        exchange, routing_key = self._message.address
+        priority = self._message.priority
+        return {"exchange": exchange, "routing_key": routing_key, "priority": priority, "redelivered": False}
 
     @property
     def logfile(self) -> str | None:

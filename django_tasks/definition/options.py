@@ -13,12 +13,12 @@ from collections.abc import Collection, Mapping
 from typing import Annotated, Any, NamedTuple, TypedDict
 
 from asgiref.sync import iscoroutinefunction
+from django.db.models import Model
 
 from django_tasks import conf
 from django_tasks.exceptions import UnknownOption
 from django_tasks.message import compression
-from django_tasks.message.fields import LONGEST
-from django_tasks.message.protocol2 import HIGHEST_PRIORITY
+from django_tasks.message.fields import HIGHEST_PRIORITY, LONGEST
 from django_tasks.message.retry_policy import RetryPolicy
 from django_tasks.message.saferepr import saferepr
 from django_tasks.results import handler as stores
@@ -48,11 +48,13 @@ class TaskOptions:
     typing: bool = option(True, "Arguments that the function cannot take are refused when the task is sent.")
     queue: str | None = option(None, "The queue it waits in; `None` is `TASK_DEFAULT_QUEUE`.")
     exchange: str | None = option(
-        None, "Only the default exchange is there, which delivers to the queue that the routing key names."
+        None, "The exchange of `TASK_QUEUES` that it is sent through, if `queue` says nothing."
     )
-    routing_key: str | None = option(None, "The name of its queue, if `queue` says nothing.")
+    routing_key: str | None = option(
+        None, "What the exchange delivers it by; without an exchange, the name of its queue."
+    )
     mandatory: bool | None = option(
-        None, "Taken for Celery's sake: a task that cannot be delivered is an error in any case."
+        None, "The broker is asked whether there is a queue for it: `Unroutable` is raised if not."
     )
     immediate: bool | None = option(None, "Cannot be true: RabbitMQ has it no more. See `expires`.")
     priority: int | None = option(None, "0 to 9; 0, the default, is served first by the embedded broker.")
@@ -128,11 +130,13 @@ class CallOptions(TypedDict, total=False):
     queue: Annotated[str | None, "The queue it waits in."]
     exchange: Annotated[
         str | None,
-        "Only the default exchange is there, which delivers to the queue that the routing key names.",
+        "The exchange of `TASK_QUEUES` that it is sent through, if nobody names a `queue`.",
     ]
-    routing_key: Annotated[str | None, "The name of its queue, if nobody names a `queue`."]
+    routing_key: Annotated[
+        str | None, "What the exchange delivers it by; without an exchange, the name of its queue."
+    ]
     mandatory: Annotated[
-        bool | None, "Taken for Celery's sake: a task that cannot be delivered is an error in any case."
+        bool | None, "The broker is asked whether there is a queue for it: `Unroutable` is raised if not."
     ]
     immediate: Annotated[bool | None, "Cannot be true: RabbitMQ has it no more. See `expires`."]
     priority: Annotated[int | None, "0 to 9; 0 is served first by the embedded broker."]
@@ -160,6 +164,10 @@ class CallOptions(TypedDict, total=False):
     ]
     retry_policy: Annotated[
         Mapping[str, Any] | None, "How; keys that it leaves out are those of `TASK_PUBLISH_RETRY_POLICY`."
+    ]
+    subject: Annotated[
+        Model | list[str] | tuple[str, str] | None,
+        "The object of your project that it is about: an instance of a model. See `TaskResult.objects.about`.",
     ]
     reply_to: Annotated[str | None, "Where a sender of another system waits for the answer."]
 
@@ -190,6 +198,9 @@ _WORDS: dict[type, str] = {
     float: "a number",
     Mapping: "a mapping",
     dt.datetime: "a datetime",
+    Model: "an instance of a model",
+    list: "a list",
+    tuple: "a pair of strings",
 }
 
 

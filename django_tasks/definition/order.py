@@ -10,6 +10,7 @@ import datetime as dt
 import os
 import socket
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache, lru_cache, partial
 from typing import Any, cast
 
@@ -20,11 +21,13 @@ from django_tasks.canvas.maps import MAP, STARMAP
 from django_tasks.exceptions import NotRegistered
 from django_tasks.handlers import later
 from django_tasks.message import compression
+from django_tasks.message.asked import subject_of
 from django_tasks.message.message import TaskMessage
 from django_tasks.message.protocol2 import RESERVED
 from django_tasks.message.retry_policy import asked_for
 from django_tasks.message.saferepr import MASK, is_secret, saferepr
 from django_tasks.message.task_id import new_task_id
+from django_tasks.requests import asked
 
 from .options import CALL_KINDS, TASK_KINDS, CallOptions, TaskOptions, check_call, check_limits
 from .request import sender
@@ -54,7 +57,7 @@ class Order:
         self._routed = partial(_routed, task, said, options) if settings.TASK_ROUTES else None
         self._common: dict[str, Any] = {
             "task": task,
-            "queue": queues.check(self._queue(said, options) or settings.TASK_DEFAULT_QUEUE),
+            **self._address(said, options, settings.TASK_DEFAULT_QUEUE),
             "priority": _first(options.get("priority"), said.priority, 0),
             "serializer": options.get("serializer") or said.serializer or settings.TASK_SERIALIZER,
             "compression": _compression(said, options, settings.TASK_COMPRESSION),
@@ -64,6 +67,8 @@ class Order:
             "soft_time_limit": _first(options.get("soft_time_limit"), said.soft_time_limit, None),
             "parent_id": self._parent.id if self._parent else None,
             "origin": _origin(os.getpid()),
+            "mandatory": _first(options.get("mandatory"), said.mandatory, False),
+            "asked": self._parent._message.asked if self._parent else asked(),
         }
         check_limits(self._common["time_limit"], self._common["soft_time_limit"], task)
         if options:
@@ -72,17 +77,18 @@ class Order:
                 "headers": _headers(options.get("headers")),
                 "shadow": options.get("shadow"),
                 "reply_to": options.get("reply_to") or "",
+                "subject": subject_of(options.get("subject")),
                 "callbacks": tuple(listed(options.get("link"))) or None,
                 "errbacks": tuple(listed(options.get("link_error"))) or None,
                 "retry_policy": asked_for(options.get("retry"), options.get("retry_policy")),
             }
 
-    def _queue(self, said: TaskOptions, options: CallOptions) -> str | None:
-        """The queue that the call or the task asks for; with routes, which may have a better one, only by its name."""
+    def _address(self, said: TaskOptions, options: CallOptions, otherwise: str) -> dict[str, Any]:
+        """Where the call or the task asks for it to go; with routes, which may know better, only by a queue's name."""
         queue = options.get("queue") or said.queue
-        if queue or self._routed or not (options or said.routing_key or said.exchange):
-            return queue
-        return queues.addressed(None, *_way(said, options))
+        is_open = not (queue or self._routed) and (options or said.routing_key or said.exchange)
+        address = queues.addressed(None, *_way(said, options)) if is_open else None
+        return _fields(address) if address else {"queue": queues.check(queue or otherwise)}
 
     def message(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, names: tuple[str, ...] = ()
@@ -115,13 +121,21 @@ def _routed(
     route = routes.find(name, args, kwargs, asked, said if said.name else None)
     found = {"priority": _first(own["priority"], route.priority, 0)}
     exchange, routing_key = _way(said, options)
-    if queue := queues.addressed(
-        own["queue"] or route.queue, exchange or route.exchange, routing_key or route.routing_key
+    is_routed = not own["queue"] and bool(
+        route.queue or (route.routing_key and not routing_key) or (route.exchange and not exchange)
+    )
+    if address := queues.addressed(
+        own["queue"] or route.queue,
+        exchange or route.exchange,
+        routing_key or route.routing_key,
+        because=f" and TASK_ROUTES sends {name} there" if is_routed else "",
     ):
-        is_routed = queue in (route.queue, route.routing_key)
-        because = f" and TASK_ROUTES sends {name} there" if is_routed else ""
-        found["queue"] = queues.check(queue, because=because)
+        found |= _fields(address)
     return found
+
+
+def _fields(address: queues.Address) -> dict[str, Any]:
+    return {"queue": address.queue, "exchange": address.exchange, "routing_key": address.routing_key}
 
 
 def _way(said: TaskOptions, options: CallOptions) -> tuple[str | None, str | None]:
@@ -164,6 +178,33 @@ def checked_message_of(
     return message_of(name, args, kwargs, options)
 
 
+def with_arguments(message: TaskMessage, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> TaskMessage:
+    """A message with other arguments, also where they are shown. Raises `TypeError` if its task cannot take them."""
+    check_arguments(message.task, args, kwargs)
+    said, names = _said(message.task), names_of(message.task)
+    redact = (*conf.current().REDACT, *said.redact)
+    return replace(
+        message,
+        args=args,
+        kwargs=kwargs,
+        argsrepr=saferepr(_masked(args, _secret(names, redact)), redact=redact),
+        kwargsrepr=saferepr(kwargs, redact=redact),
+    )
+
+
+def check_arguments(task: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    """Raises `TypeError` if the task cannot be called so, as far as known."""
+    said = _said(task)
+    if said.typing and not isinstance(said, Unknown):
+        said._arguments.check(args, kwargs, task=task)
+
+
+def names_of(task: str) -> tuple[str, ...]:
+    """What a task's positional arguments are called, as far as known."""
+    said = _said(task)
+    return () if isinstance(said, Unknown) else tuple(said._arguments.names)
+
+
 def check_options_of(name: str, options: Mapping[str, Any]) -> None:
     """Raises what a call of this task with these options would raise."""
     if of_a_call := _of_a_call(options):
@@ -193,9 +234,13 @@ def _of_a_call(options: Mapping[str, Any]) -> Any:
 def changes(options: CallOptions) -> dict[str, Any]:
     """The fields of a message that these options of a call set; what they leave open is not among them."""
     check_call(options)
+    if options.get("subject") is not None:
+        raise ValueError("subject is said when a task is sent: its next run is about the same. Leave it out.")
     found: dict[str, Any] = {"eta": _eta(options.get("countdown"), options.get("eta"))}
-    if queue := queues.addressed(options.get("queue"), options.get("exchange"), options.get("routing_key")):
-        found["queue"] = queues.check(queue)
+    # What came through an exchange came by one of its queues, and is to do so again.
+    found |= {"exchange": "", "routing_key": ""}
+    if way := queues.addressed(options.get("queue"), options.get("exchange"), options.get("routing_key")):
+        found["queue"] = way.queue
     if options.get("expires") is not None:
         found["expires"] = _moment(options.get("expires"), "expires")
     if options.get("headers") is not None:

@@ -62,6 +62,7 @@ def _place(message: TaskMessage) -> Place:
         group_index=message.group_index,
         chord=message.chord,
         nesting=message.replaced_task_nesting + 1,
+        asked=message.asked,
     )
 
 

@@ -7,42 +7,54 @@ only if it commits. Outside they are a transaction of their own.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 
-from django.db import transaction
+from django.db import connections, transaction
 
 from django_tasks import conf, middleware, signals
-from django_tasks.brokers.broker import Posting, broker
-from django_tasks.message.message import Envelope, TaskMessage
+from django_tasks.brokers.handler import broker
+from django_tasks.exceptions import EncodeError
+from django_tasks.message.message import Envelope, TaskMessage, size_of
 from django_tasks.message.protocol2 import encode
 from django_tasks.message.retry_policy import RetryPolicy, usual
+from django_tasks.message.serialization import dumps
 from django_tasks.message.task_id import is_generated
+from django_tasks.models.together import together
 from django_tasks.results.handler import results
 
-from .reconnecting import write_at_once
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
-    """A message that could be written down: what is left to do cannot fail for what it holds."""
-
-    message: TaskMessage
-    envelope: Envelope
+from .at_once import send_at_once
+from .prepared import Prepared
+from .reconnecting import is_the_callers, write_at_once
 
 
 def send(messages: Sequence[TaskMessage]) -> None:
     """Send tasks, all or none.
 
-    Raises `EncodeError` for arguments that cannot be written and `DuplicateTaskId` for an id that is taken; then
-    nothing was sent.
+    Raises `EncodeError` for arguments that cannot be written or are too large, and `DuplicateTaskId` for an id that
+    is taken; then nothing was sent.
     """
     deliver(prepare(messages))
 
 
 def prepare(messages: Sequence[TaskMessage]) -> list[Prepared]:
     ready = [through_middleware(message) for message in messages]
-    return [Prepared(message=message, envelope=encode(message)) for message in ready]
+    return [Prepared(message=message, envelope=_written(message)) for message in ready]
+
+
+def _written(message: TaskMessage) -> Envelope:
+    """What every worker would refuse is refused here, where somebody can do something about it."""
+    envelope = encode(message)
+    most = conf.current().MESSAGE_MAX_BYTES
+    size = size_of(envelope.body, most)
+    if message.headers:
+        size = max(size, len(dumps(message.headers).body))
+    if size > most:
+        raise EncodeError(
+            f"The message of {message.task} takes {size:,} bytes; DJANGO_TASKS['MESSAGE_MAX_BYTES'] allows {most:,}. "
+            "Pass what is large by its name or key, or raise the limit for all that send and run tasks."
+        )
+    return envelope
 
 
 def through_middleware(message: TaskMessage) -> TaskMessage:
@@ -64,15 +76,25 @@ def _as_it_is(message: TaskMessage) -> TaskMessage:
 
 
 def deliver(prepared: Sequence[Prepared]) -> None:
-    """Write rows and messages. Raises `OperationalError` if the database cannot be reached; see `reconnecting`."""
+    """Write rows and messages. Raises `OperationalError` if the database or the broker cannot be reached.
+
+    Inside the caller's transaction they are part of it, with a broker of its own as well: see its outbox.
+    """
     alias = conf.current().DATABASE
     policy = policy_of([sent.message for sent in prepared])
     _tell(signals.before_task_publish, prepared, properties={}, declare=(), retry_policy=policy)
+    if not broker().is_embedded and not is_the_callers(connections[alias]):
+        send_at_once(prepared, policy)
+    else:
+        _send_in_transaction(prepared, policy, alias)
+    if signals.after_task_publish.receivers:
+        transaction.on_commit(partial(_tell, signals.after_task_publish, prepared), using=alias)
+
+
+def _send_in_transaction(prepared: Sequence[Prepared], policy: RetryPolicy, alias: str) -> None:
     # An id that the caller chose may be taken; the savepoint lets the caller's transaction survive that error.
     chosen = not all(is_generated(sent.message.id) for sent in prepared)
     write_at_once(partial(_write, prepared, alias), alias=alias, policy=policy, savepoint=chosen)
-    if signals.after_task_publish.receivers:
-        transaction.on_commit(partial(_tell, signals.after_task_publish, prepared), using=alias)
 
 
 def policy_of(messages: Sequence[TaskMessage]) -> RetryPolicy:
@@ -81,12 +103,14 @@ def policy_of(messages: Sequence[TaskMessage]) -> RetryPolicy:
 
 
 def _write(prepared: Sequence[Prepared], alias: str) -> None:
-    if tracked := [(sent.message, sent.envelope) for sent in prepared if not sent.message.ignore_result]:
-        results().open(tracked)
-    post = partial(broker().publish, [_posting(sent) for sent in prepared])
-    if broker().alias == alias:
-        post()
-    else:
+    tracked = [(sent.message, sent.envelope) for sent in prepared if not sent.message.ignore_result]
+    post = partial(broker().publish, [sent.posting() for sent in prepared])
+    with results().refusing_taken([message.id for message, _ in tracked]), together(connections[alias]):
+        if tracked:
+            results().open(tracked)
+        if broker().alias == alias:
+            post()
+    if broker().alias != alias:
         transaction.on_commit(post, using=alias)
 
 
@@ -109,11 +133,5 @@ def _tell(
             "chord": message.chord,
         }
         body = (message.args, message.kwargs, embed)
-        signal.tell(message.task, headers=headers, body=body, exchange="", routing_key=message.queue, **more)
-
-
-def _posting(sent: Prepared) -> Posting:
-    message = sent.message
-    return Posting(
-        envelope=sent.envelope, queue=message.queue, priority=message.priority, deliver_at=message.eta
-    )
+        exchange, key = message.address
+        signal.tell(message.task, headers=headers, body=body, exchange=exchange, routing_key=key, **more)

@@ -27,7 +27,7 @@ def write_at_once(
     and so is one of the commit itself: then nobody can tell whether the tasks were sent.
     """
     connection = connections[alias]
-    if _is_the_callers(connection):
+    if is_the_callers(connection):
         with transaction.atomic(using=alias, savepoint=savepoint):
             write()
         return
@@ -42,7 +42,7 @@ def write_at_once(
         sleep(wait)
 
 
-def _is_the_callers(connection: BaseDatabaseWrapper) -> bool:
+def is_the_callers(connection: BaseDatabaseWrapper) -> bool:
     """Is a transaction open already? Asks without connecting."""
     return connection.in_atomic_block or (connection.connection is not None and not connection.autocommit)
 

@@ -141,7 +141,13 @@ def _run_once(message: TaskMessage, shown: list[Record]) -> Outcome:
         shown.append(Record(id=message.id, status=told.state, text=told.text))
 
     envelope = encode(message)
-    arrived = decode(envelope, queue=message.queue, accept={name_of(envelope.content_type)})
+    arrived = decode(
+        envelope,
+        queue=message.queue,
+        exchange=message.exchange,
+        routing_key=message.routing_key,
+        accept={name_of(envelope.content_type)},
+    )
     return execute(Request(message=arrived, worker=_worker()), is_eager=True, report=show)
 
 

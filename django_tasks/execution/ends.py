@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from django_tasks import conf, states
+from django_tasks import clock, conf, states
 from django_tasks.models import TaskResult
+from django_tasks.results.store import Record
 
+from .answers import answer
 from .following import Ended, follow, has_following
 from .ledger import Rows
 from .outcome import Failed, Ignored, Outcome, Reported, Revoked, Started, Succeeded
@@ -28,6 +30,10 @@ def follow_revoked(ids: Sequence[str], text: str | None) -> None:
             for message in messages
             if has_following(message)
         ]
+    )
+    answer(
+        (message, Record(id=message.id, status=states.REVOKED, text=text, finished_at=clock.now()))
+        for message in messages
     )
 
 

@@ -97,14 +97,22 @@ def follow(ended: Iterable[Ended], ledger: Ledger) -> None:
         more: list[Ended] = []
         for one in found:
             more += _succeed(one, ledger) if one.status == states.SUCCESS else _fail(one, ledger)
-        for group in ledger.count([one for one in found if _counts(one.message)]):
-            more += _complete(group, ledger)
+        counted = [one for one in found if _counts(one.message)]
+        for group in ledger.count(counted):
+            # Who asked for the header asked for the body.
+            asked = next((one.message.asked for one in counted if one.message.group == group.id), None)
+            more += _complete(group, ledger, Place(asked=asked))
         found = more
+
+
+def follow_group(group: Complete, ledger: Ledger) -> None:
+    """Do all that follows from a group being complete."""
+    follow(_complete(group, ledger, Place()), ledger)
 
 
 def _counts(message: TaskMessage) -> bool:
     """Is it waited for by a group? One of which nothing is stored is not; it may even run twice."""
-    return message.group is not None and not message.ignore_result
+    return message.group is not None and (message.chord is not None or not message.ignore_result)
 
 
 def _succeed(one: Ended, ledger: Ledger) -> list[Ended]:
@@ -122,7 +130,9 @@ def _succeed(one: Ended, ledger: Ledger) -> list[Ended]:
 
 
 def _after(message: TaskMessage, chain: tuple[Mapping[str, Any], ...] = ()) -> Place:
-    return Place(root_id=message.root_id or message.id, parent_id=message.id, chain=chain)
+    return Place(
+        root_id=message.root_id or message.id, parent_id=message.id, chain=chain, asked=message.asked
+    )
 
 
 def _send(sig: Mapping[str, Any], args: tuple[Any, ...], place: Place, ledger: Ledger) -> list[Ended]:
@@ -192,7 +202,7 @@ def _never_run(sig: Mapping[str, Any], place: Place, status: str, text: str | No
             yield from _skipped(part.body, status, text, Place())
 
 
-def _complete(group: Complete, ledger: Ledger) -> list[Ended]:
+def _complete(group: Complete, ledger: Ledger, place: Place) -> list[Ended]:
     """Send the body of a chord, or end it."""
     if group.body is None:
         return []
@@ -206,7 +216,7 @@ def _complete(group: Complete, ledger: Ledger) -> list[Ended]:
     broken = next((member for member in members if member.status != states.SUCCESS), None)
     if broken is not None:
         return _broken(group.body, _chord_error(broken))
-    return _send(group.body, ([_value(member.text) for member in members],), Place(), ledger)
+    return _send(group.body, ([_value(member.text) for member in members],), place, ledger)
 
 
 def _broken(body: Mapping[str, Any], error: ChordError) -> list[Ended]:

@@ -16,7 +16,7 @@ from .outcome import Failed, Ignored, Outcome, Rejected, Request, Retried, Revok
 def write(outcome: Outcome) -> tuple[bytes, bytes]:
     """The outcome, and a short form that only says that the task's body ended."""
     id = outcome.request.message.id
-    return json.dumps([id, *_fields(outcome)]).encode(), json.dumps([id]).encode()
+    return json.dumps([id, *_fields(outcome)]).encode(), f"[{json.dumps(id)}]".encode()
 
 
 def _fields(outcome: Outcome) -> list[Any]:
@@ -25,9 +25,9 @@ def _fields(outcome: Outcome) -> list[Any]:
             return ["succeeded", result, started.timestamp(), finished.timestamp()]
         case Failed(error=error, traceback=text, started_at=started, finished_at=finished):
             return ["failed", error, text, started and started.timestamp(), finished.timestamp()]
-        case Retried(message=message, error=error, traceback=text, started_at=started):
-            order = encode(message).to_text()
-            return ["retried", error, text, started.timestamp(), message.queue, order]
+        case Retried(message=message, error=error, traceback=text, started_at=started, finished_at=finished):
+            order, times = encode(message).to_text(), (started.timestamp(), finished.timestamp())
+            return ["retried", error, text, *times, message.queue, order]
         case Ignored(finished_at=finished):
             return ["ignored", finished.timestamp()]
         case Rejected():
@@ -55,13 +55,14 @@ def read(written: bytes, worker: str) -> tuple[str, Outcome | None]:
                 started_at=started and _moment(started),
                 finished_at=_moment(finished),
             )
-        case ["retried", error, text, started, queue, order]:
+        case ["retried", error, text, started, finished, queue, order]:
             return id, Retried(
                 request=request,
                 message=_order(order, queue),
                 error=error,
                 traceback=text,
                 started_at=_moment(started),
+                finished_at=_moment(finished),
             )
         case ["ignored", finished]:
             return id, Ignored(request=request, finished_at=_moment(finished))

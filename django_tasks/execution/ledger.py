@@ -10,7 +10,8 @@ from django.db import connections, transaction
 
 from django_tasks import clock, conf, states
 from django_tasks.canvas.layout import Part
-from django_tasks.dispatch.now import Prepared, deliver, prepare
+from django_tasks.dispatch.now import deliver, prepare
+from django_tasks.dispatch.prepared import Prepared
 from django_tasks.dispatch.workflow import SLICE, group_row, open_groups
 from django_tasks.exceptions import EncodeError
 from django_tasks.message.group import NewGroup
@@ -19,25 +20,20 @@ from django_tasks.message.protocol2 import encode
 from django_tasks.message.serialization import loads
 from django_tasks.message.task_id import new_task_id
 from django_tasks.models import TaskGroup, TaskResult
-from django_tasks.models.batches import bytes_in_statement, most_bytes
+from django_tasks.models.batches import ROOM_FOR_THE_REST, SURELY_FITS, bytes_in_statement, most_bytes
 from django_tasks.models.group import TaskGroupQuerySet
 from django_tasks.models.result import TaskResultQuerySet
 from django_tasks.models.watch import ENDINGS, announce
 from django_tasks.results.handler import put, store_of
 from django_tasks.results.store import Record
 
+from .answers import answer
 from .following import Complete, Ended, Member
 
 logger = logging.getLogger("django_tasks.worker")
 
 #: The task that calls the error callbacks of a task that never ran.
 CALL_ERRBACKS = "django_tasks.call_errbacks"
-
-
-#: Characters that fit into one statement of any database, whatever they are.
-SURELY_FITS = 1_000_000
-#: Bytes for the other columns.
-ROOM_FOR_THE_REST = 20_000
 
 
 class Rows:
@@ -90,6 +86,7 @@ class Rows:
         self.tasks.insert([_row(one) for one in new if not one.message.ignore_result])
         put([_record(one) for one in new], {one.message.id: store_of(one.message.task) for one in new})
         announce(connections[self.tasks.db], ENDINGS)
+        answer((one.message, _record(one)) for one in new)
         return new
 
     def count(self, ended: Sequence[Ended]) -> list[Complete]:
@@ -98,7 +95,7 @@ class Rows:
             group = one.message.group or ""
             over, failed = counted.get(group, (0, 0))
             counted[group] = (over + 1, failed + (one.status != states.SUCCESS))
-        return [_complete(row) for row in self.groups.tally(counted)] if counted else []
+        return [complete(row) for row in self.groups.tally(counted)] if counted else []
 
     def members(self, group_id: str) -> list[Member]:
         rows = list(self.tasks.members(group_id).values_list("id", "task", "status", "result"))
@@ -162,7 +159,7 @@ def _record(one: Ended) -> Record:
     return Record(id=one.message.id, status=one.status, text=one.text, finished_at=clock.now())
 
 
-def _complete(row: TaskGroup) -> Complete:
+def complete(row: TaskGroup) -> Complete:
     body = None
     if row.body:
         body = loads(row.body, content_type="application/json", content_encoding="utf-8", accept=("json",))

@@ -80,6 +80,7 @@ class Retried:
     error: str
     traceback: str | None
     started_at: dt.datetime
+    finished_at: dt.datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,7 @@ def in_log() -> Iterator[None]:
 def end_line() -> None:
     """Log what the running task printed without a line's end; called when it ends."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, Caught):
+        if isinstance(stream, Caught) and stream.has_rest():
             stream.flush()
 
 
@@ -58,6 +58,10 @@ class Caught:
     def writelines(self, lines: Iterable[str]) -> None:
         for line in lines:
             self.write(line)
+
+    def has_rest(self) -> bool:
+        """Did the running task print something after its last whole line?"""
+        return bool(self._line.get())
 
     def flush(self) -> None:
         run = self._run()

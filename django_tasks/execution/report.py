@@ -11,7 +11,8 @@ from collections.abc import Collection
 from django.db.models import QuerySet
 
 from django_tasks import conf, registry, signals, states
-from django_tasks.brokers.broker import Posting, broker
+from django_tasks.brokers.broker import Posting
+from django_tasks.brokers.handler import broker
 from django_tasks.definition.task import Task
 from django_tasks.exceptions import NotRegistered
 from django_tasks.message.message import TaskMessage

@@ -218,6 +218,7 @@ class Run:
             error=write_error(self.value),
             traceback=self.einfo.traceback,
             started_at=self.started_at,
+            finished_at=clock.now(),
         )
 
     def failed(self, error: BaseException) -> Failed:

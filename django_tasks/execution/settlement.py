@@ -9,23 +9,27 @@ import logging
 import os
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 
 from django.db import connections, transaction
 
 from django_tasks import clock, conf, registry, states
-from django_tasks.brokers.broker import Posting, broker
+from django_tasks.brokers.broker import Posting
+from django_tasks.brokers.handler import broker
 from django_tasks.exceptions import NotRegistered, TaskRevokedError
 from django_tasks.message.errors import write_error
 from django_tasks.message.message import Envelope, TaskMessage
 from django_tasks.message.protocol2 import encode
 from django_tasks.message.saferepr import storable
-from django_tasks.models import TaskResult
+from django_tasks.models import TaskAttempt, TaskResult
 from django_tasks.models.result import Change, TaskResultQuerySet
 from django_tasks.models.watch import ENDINGS, announce
 from django_tasks.results.handler import put, store_of
 from django_tasks.results.store import Record, ResultStore
 
 from . import news
+from .answers import answer
+from .attempts import attempts_of, names, note
 from .ends import follow_ends
 from .outcome import (
     Failed,
@@ -45,6 +49,8 @@ from .report import report_failures
 logger = logging.getLogger("django_tasks.worker")
 
 
+_NO_ATTEMPTS: Mapping[str, TaskAttempt] = MappingProxyType({})
+
 #: What happens to a task while it runs or at its end.
 Event = Outcome | Started | Reported
 
@@ -57,12 +63,22 @@ def settle(outcomes: Sequence[Event], owner: str) -> list[Event]:
     outcomes = [outcome for outcome in outcomes if not isinstance(outcome, Settled)]
     if not outcomes:
         return []
-    with transaction.atomic(using=conf.current().DATABASE):
-        stands = _record(_whole(outcomes), owner)
-        _store_ignored_failures([outcome for outcome in stands if isinstance(outcome, Failed)])
+    with transaction.atomic(using=conf.current().DATABASE, savepoint=False):
+        outcomes = _whole(outcomes)
+        attempts = attempts_of(outcomes)
+        stands = _record(outcomes, owner, attempts)
+        stored = _store_ignored_failures([one for one in stands if isinstance(one, Failed)], attempts)
+        _note([one for one in stands if one.request.tracked] + stored, attempts)
         _send_again([outcome for outcome in stands if isinstance(outcome, Retried)])
         _give_back([outcome for outcome in stands if isinstance(outcome, Rejected)], owner)
         follow_ends(stands)
+        answer(
+            (outcome.request.message, _ending(_change(outcome, owner)))
+            for outcome in stands
+            if isinstance(outcome, Succeeded | Failed | Revoked)
+            and outcome.request.tracked
+            and outcome.request.message.reply_to
+        )
     return stands
 
 
@@ -82,12 +98,12 @@ def _whole(outcomes: Sequence[Event]) -> Sequence[Event]:
     ]
 
 
-def _record(outcomes: Sequence[Event], owner: str) -> list[Event]:
+def _record(outcomes: Sequence[Event], owner: str, attempts: Mapping[str, TaskAttempt]) -> list[Event]:
     """Write the rows, and answer the outcomes that stand: untracked ones, and those whose row was still ours."""
     written = [
         outcome for outcome in outcomes if outcome.request.tracked and not isinstance(outcome, Rejected)
     ]
-    changes = [_change(outcome, owner) for outcome in written]
+    changes = [_change(outcome, owner, attempts) for outcome in written]
     stores = _stores(written)
     recorded = _rows().record(_as_rows_keep(changes, stores), owner)
     put([_ending(change) for change in changes if change.finished_at and change.id in recorded], stores)
@@ -128,70 +144,55 @@ def _ending(change: Change) -> Record:
     )
 
 
-def _change(outcome: Event, owner: str) -> Change:
+def _change(outcome: Event, owner: str, attempts: Mapping[str, TaskAttempt] = _NO_ATTEMPTS) -> Change:
     task_id, worker = outcome.request.message.id, outcome.request.worker
+    change = partial(Change, id=task_id, worker=worker)
     match outcome:
         case Started(started_at=started):
             # What `AsyncResult.info` has then (FEATURES OPT-08).
             info = json.dumps({"pid": os.getpid(), "hostname": worker})
-            return Change(
-                id=task_id,
-                status=states.STARTED,
-                owner=owner,
-                result=info,
-                worker=worker,
-                started_at=started,
-            )
+            return change(status=states.STARTED, owner=owner, result=info, started_at=started)
         case Reported(state=state, text=info, started_at=started):
-            return Change(
-                id=task_id, status=state, owner=owner, result=info, worker=worker, started_at=started
-            )
+            return change(status=state, owner=owner, result=info, started_at=started)
         case Succeeded(result=result, started_at=started, finished_at=finished):
-            return Change(
-                id=task_id,
-                status=states.SUCCESS,
-                result=result,
-                worker=worker,
-                started_at=started,
-                finished_at=finished,
-            )
+            return change(status=states.SUCCESS, result=result, started_at=started, finished_at=finished)
         case Failed(error=error, traceback=text, started_at=started, finished_at=finished):
-            return Change(
-                id=task_id,
+            return change(
                 status=states.FAILURE,
                 result=error,
                 traceback=text,
-                worker=worker,
                 started_at=started,
                 finished_at=finished,
+                fingerprint=attempts[task_id].fingerprint if attempts else None,
             )
         case Retried(error=error, traceback=text, started_at=started):
-            return Change(
-                id=task_id,
-                status=states.RETRY,
-                result=error,
-                traceback=text,
-                worker=worker,
-                started_at=started,
-            )
+            return change(status=states.RETRY, result=error, traceback=text, started_at=started)
         case Ignored(finished_at=finished):
-            return Change(id=task_id, status=states.IGNORED, worker=worker, finished_at=finished)
+            return change(status=states.IGNORED, finished_at=finished)
         case Revoked(error=error, finished_at=finished):
-            return Change(
-                id=task_id, status=states.REVOKED, result=error, worker=worker, finished_at=finished
-            )
+            return change(status=states.REVOKED, result=error, finished_at=finished)
         case Rejected() | Settled():
             raise TypeError(f"There is nothing to record of {outcome!r}.")
 
 
-def _store_ignored_failures(failed: Sequence[Failed]) -> None:
-    """Make rows for the failures of tasks that have none, if their tasks want that (FEATURES OPT-13)."""
+def _store_ignored_failures(failed: Sequence[Failed], attempts: Mapping[str, TaskAttempt]) -> list[Event]:
+    """Make rows for failures of tasks that have none, if their tasks want that (FEATURES OPT-13); which these are."""
     untracked = [outcome for outcome in failed if not outcome.request.tracked]
     if wanted := [outcome for outcome in untracked if _stores_errors(outcome.request.message.task)]:
         # It may have failed before, in a run whose message was not settled.
-        _rows().bulk_create(map(_failure, wanted), ignore_conflicts=True)
+        rows = [_failure(outcome, attempts) for outcome in wanted]
+        _rows().bulk_create(rows, ignore_conflicts=True)
         put([_ending(_change(outcome, "")) for outcome in wanted], _stores(wanted))
         announce(connections[conf.current().DATABASE], ENDINGS)
+    return list(wanted)
+
+
+def _note(ended: Sequence[Event], attempts: Mapping[str, TaskAttempt]) -> None:
+    """Keep what is to be known of runs that did not simply succeed."""
+    if not attempts:
+        return
+    messages = [one.request.message for one in ended if one.request.message.id in attempts]
+    note([attempts[message.id] for message in messages], names(messages))
 
 
 def _stores_errors(name: str) -> bool:
@@ -202,12 +203,12 @@ def _stores_errors(name: str) -> bool:
     return conf.current().TASK_STORE_ERRORS_EVEN_IF_IGNORED if said is None else said
 
 
-def _failure(outcome: Failed) -> TaskResult:
+def _failure(outcome: Failed, attempts: Mapping[str, TaskAttempt]) -> TaskResult:
     message = outcome.request.message
     row = TaskResult.of(message, encode(message))
     row.status, row.result, row.worker = states.FAILURE, outcome.error, outcome.request.worker
     row.traceback = outcome.traceback and storable(outcome.traceback)
-    row.retries = message.retries
+    row.retries, row.fingerprint = message.retries, attempts[message.id].fingerprint
     row.started_at = outcome.started_at and clock.to_storage(outcome.started_at)
     row.finished_at = clock.to_storage(outcome.finished_at)
     return row
@@ -220,7 +221,7 @@ def _send_again(retried: Sequence[Retried]) -> None:
     orders = [(outcome.message, encode(outcome.message)) for outcome in retried]
     _rows().reorder(
         {
-            outcome.request.message.id: (envelope.to_text(), message.retries)
+            outcome.request.message.id: (envelope.to_text(), message.retries, message.eta)
             for outcome, (message, envelope) in zip(retried, orders, strict=True)
             if outcome.request.tracked
         }
@@ -247,11 +248,12 @@ def hand_back(ids: Collection[str], owner: str, due: Mapping[str, dt.datetime] |
     if not ids:
         return 0
     with transaction.atomic(using=conf.current().DATABASE):
-        owned = list(_rows().owned_by(owner).filter(id__in=sorted(ids)).select_for_update())
+        owned = list(_rows().owned_among(ids, owner).select_for_update())
         # What somebody asked to stop while it was claimed is not offered again.
         _stop([row for row in owned if row.terminate], owner)
-        rows = _rows().release([row.id for row in owned if not row.terminate], owner)
-        broker().publish([_posting_of_row(row, (due or {}).get(row.id)) for row in rows])
+        latest = max(due.values(), default=None) if due else None
+        rows = _rows().release([row.id for row in owned if not row.terminate], owner, latest)
+        broker().publish([posting_of_row(row, (due or {}).get(row.id)) for row in rows])
     return len(owned)
 
 
@@ -272,7 +274,8 @@ def terminated(request: Request) -> Revoked:
     )
 
 
-def _posting_of_row(row: TaskResult, due: dt.datetime | None) -> Posting:
+def posting_of_row(row: TaskResult, due: dt.datetime | None = None) -> Posting:
+    """The message of a task that waits, made anew, in its old place."""
     return Posting(
         envelope=Envelope.from_text(row.message),
         queue=row.queue,

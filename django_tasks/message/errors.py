@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 from django_tasks.exceptions import EncodeError
 
-from .saferepr import saferepr
+from .saferepr import saferepr, storable
 from .serialization import dumps
 
 
@@ -22,6 +24,31 @@ def write_error(error: BaseException) -> str:
         "exc_message": [_plain(a) for a in error.args],
     }
     return str(dumps(written).body)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """An exception in words."""
+
+    #: `module.Name`, without the module of those that Python has by itself.
+    kind: str
+    said: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.said}" if self.said else self.kind
+
+
+def tell(text: str) -> Told:
+    """What `write_error` wrote, in words. Nothing is raised: others may have written it."""
+    try:
+        stored = json.loads(text)
+    except (ValueError, RecursionError):
+        stored = None
+    if not isinstance(stored, Mapping) or "exc_type" not in stored:
+        return Told(kind="", said=text)
+    module, name, message = (stored.get(key) for key in ("exc_module", "exc_type", "exc_message"))
+    said = ", ".join(map(str, message)) if isinstance(message, list) else str(message or "")
+    return Told(kind=f"{module}.{name}" if module and module != "builtins" else str(name), said=said)
 
 
 def read_error(stored: Any) -> BaseException:
@@ -57,11 +84,14 @@ def _plain(value: Any) -> Any:
 
 
 def _loaded_exception(module: str, name: str) -> type[Exception] | None:
-    found: Any = sys.modules.get(module)
+    # Not by getattr: a lazy module imports what it is asked for, and an object may run whatever it likes.
+    found, place = None, sys.modules.get(module)
+    inside: Mapping[str, Any] = vars(place) if isinstance(place, ModuleType) else {}
     for part in name.split("."):
-        found = getattr(found, part, None)
+        found = inside.get(part)
+        inside = vars(found) if isinstance(found, type) else {}
     return found if isinstance(found, type) and issubclass(found, Exception) else None
 
 
 def _stand_in(module: str, name: str) -> type[Exception]:
-    return type(name.rpartition(".")[2] or "Exception", (Exception,), {"__module__": module})
+    return type(storable(name.rpartition(".")[2]) or "Exception", (Exception,), {"__module__": module})

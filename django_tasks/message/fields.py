@@ -13,8 +13,12 @@ from .saferepr import saferepr, storable
 
 #: The longest id or name, in characters: what columns hold and AMQP's short strings carry.
 LONGEST = 255
-#: The largest count or span in seconds: what an integer column holds.
+#: The largest span in seconds: what an integer column holds.
 LARGEST = 2**31 - 1
+#: The greatest priority.
+HIGHEST_PRIORITY = 9
+#: The largest count, which leaves room to go on counting.
+MOST = 2**30
 #: The longest text for display.
 MOST_SHOWN = 1024
 #: What serializers make of a sequence. A constant, because `list | tuple` is built anew each time it is run.
@@ -58,8 +62,8 @@ class Fields:
         value = self.values.get(key)
         if value is None:
             return None
-        if type(value) is not int or not least <= value <= LARGEST:
-            raise self._refusal(key, f"a whole number from {least} to {LARGEST}")
+        if type(value) is not int or not least <= value <= MOST:
+            raise self._refusal(key, f"a whole number from {least} to {MOST}")
         return value
 
     def flag(self, key: str) -> bool | None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from .asked import Asked, Subject
 from .retry_policy import RetryPolicy
 
 
@@ -23,7 +24,13 @@ class TaskMessage:
     task: str
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
+    #: The queue that it came by; where it is sent through an exchange, the first one that it reaches.
     queue: str = "default"
+    #: How it is, or was, addressed, if not by its queue. Both do not travel in it.
+    exchange: str = field(default="", compare=False)
+    routing_key: str = field(default="", compare=False)
+    #: A broker that finds no queue for it is to say so to the sender, whose own affair this is.
+    mandatory: bool = field(default=False, compare=False)
     priority: int = 0
     #: Nothing of it is stored. `None`, from a foreign sender, means "as the task says".
     ignore_result: bool | None = False
@@ -49,10 +56,19 @@ class TaskMessage:
     chain: tuple[Mapping[str, Any], ...] | None = None
     chord: Mapping[str, Any] | None = None
     replaced_task_nesting: int = 0
+    #: Because of whom it was sent.
+    asked: Asked | None = None
+    #: The object of the project that it is about.
+    subject: Subject | None = None
     #: Every header that is not ours: the user's own, and those of protocols newer than this code.
     headers: Mapping[str, Any] = field(default_factory=dict)
     #: How patiently it is sent; `None` is as the settings say. The sender's own affair: it does not travel.
     retry_policy: RetryPolicy | None = field(default=None, compare=False)
+
+    @property
+    def address(self) -> tuple[str, str]:
+        """Exchange and routing key; the default exchange delivers by the queue's name."""
+        return (self.exchange, self.routing_key) if self.exchange else ("", self.queue)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,3 +105,10 @@ class Envelope:
         found = json.loads(text)
         body = base64.b64decode(found["body"]) if found.pop("binary") else found["body"]
         return cls(**{**found, "body": body})
+
+
+def size_of(body: str | bytes, most: int) -> int:
+    """How many bytes a body takes; of one that surely takes more than `most`, some number that is larger as well."""
+    if isinstance(body, bytes) or len(body) > most or body.isascii():
+        return len(body)
+    return len(body.encode(errors="surrogatepass"))

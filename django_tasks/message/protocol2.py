@@ -14,40 +14,45 @@ from collections.abc import Collection, Mapping
 from functools import cache, partial
 from typing import Any
 
-from django_tasks import clock
+from django_tasks import clock, conf
 from django_tasks.exceptions import DecodeError
 
-from . import serialization
-from .fields import ARRAY, LONGEST, Fields
+from . import asked, protocol1, serialization, signing
+from .fields import ARRAY, HIGHEST_PRIORITY, LONGEST, Fields
 from .message import Envelope, TaskMessage
 
-HIGHEST_PRIORITY = 9
 #: Headers with a meaning of their own, not the user's to choose. `compression` is kombu's, which acts on it: one that
 #: the broker did not act on would make the next reader decompress plain text.
 RESERVED = frozenset({
     "lang", "task", "id", "shadow", "eta", "expires", "group", "group_index", "retries", "timelimit",
     "root_id", "parent_id", "argsrepr", "kwargsrepr", "origin", "ignore_result", "replaced_task_nesting",
-    "compression",
+    "compression", asked.ASKED, asked.SUBJECT, signing.HEADER,
 })  # fmt: skip
 #: Forwarded as they came, like the user's headers, but always written.
 _STAMPS = frozenset({"stamped_headers", "stamps"})
 _KNOWN = RESERVED | _STAMPS
 _PERSISTENT = 2
+#: Containers inside one another in a body. What is read must be written again one day, when the stack may be deeper
+#: than now, and Python's own limit is twice as much.
+_DEEPEST = 500
 
 
 def encode(message: TaskMessage) -> Envelope:
-    """Write `message` down. Raises `EncodeError` if its arguments or headers cannot be written."""
+    """Write `message` down, and sign it if the settings say so. Raises `EncodeError` if that cannot be done."""
     body = (message.args, dict(message.kwargs), _embed(message))
     content_type, content_encoding, written = serialization.dumps(
         body, message.serializer, where=_place_in_body
     )
-    return Envelope(
+    envelope = Envelope(
         headers=_headers(message),
         body=written,
         content_type=content_type,
         content_encoding=content_encoding,
         properties=_properties(message),
     )
+    if not conf.current().MESSAGE_SIGNING:
+        return envelope
+    return signing.sign(envelope, address=message.address, headers=_free(message.headers))
 
 
 def _embed(message: TaskMessage) -> dict[str, Any]:
@@ -81,6 +86,7 @@ def _headers(message: TaskMessage) -> dict[str, Any]:
         "stamped_headers": None,
         "stamps": {},
         **({"compression": message.compression} if message.compression else {}),
+        **(asked.headers(message.asked, message.subject) if message.asked or message.subject else {}),
         **_checked(message.headers),
     }
 
@@ -124,13 +130,19 @@ def _properties(message: TaskMessage) -> dict[str, Any]:
     return properties
 
 
-def decode(envelope: Envelope, *, queue: str, accept: Collection[str]) -> TaskMessage:
+def decode(
+    envelope: Envelope, *, queue: str, exchange: str = "", routing_key: str = "", accept: Collection[str]
+) -> TaskMessage:
     """Read a message that came by `queue`, whoever wrote it. Raises `DecodeError`, and nothing else.
 
-    Only the headers `task` and `id` are needed; those that are not `RESERVED` are kept. `accept`: the
-    serializers to be read, by name or content type.
+    Only the headers `task` and `id` are needed; those that are not `RESERVED` are kept. Without the first it is one of
+    protocol 1. `accept`: the serializers to be read, by name or content type.
     """
     headers = Fields(envelope.headers, kind="Header")
+    if headers.values.get("task") is None:
+        return protocol1.decode(
+            envelope, queue=queue, exchange=exchange, routing_key=routing_key, accept=accept
+        )
     task, id_ = _identity(headers)
     args, kwargs, embed = _body(envelope, accept)
     properties = Fields(envelope.properties, kind="Property")
@@ -141,6 +153,8 @@ def decode(envelope: Envelope, *, queue: str, accept: Collection[str]) -> TaskMe
         args=args,
         kwargs=kwargs,
         queue=queue,
+        exchange=exchange,
+        routing_key=routing_key,
         priority=min(properties.count("priority") or 0, HIGHEST_PRIORITY),
         ignore_result=headers.flag("ignore_result"),
         retries=headers.count("retries") or 0,
@@ -164,6 +178,8 @@ def decode(envelope: Envelope, *, queue: str, accept: Collection[str]) -> TaskMe
         chain=embed.signatures("chain"),
         chord=embed.signature("chord"),
         replaced_task_nesting=headers.count("replaced_task_nesting") or 0,
+        asked=asked.read_asked(headers.values),
+        subject=asked.read_subject(headers.values),
         headers=_free(headers.values),
     )
 
@@ -171,10 +187,7 @@ def decode(envelope: Envelope, *, queue: str, accept: Collection[str]) -> TaskMe
 def _identity(headers: Fields) -> tuple[str, str]:
     task, id_ = headers.name("task"), headers.name("id")
     if task is None:
-        raise DecodeError(
-            "The message has no `task` header: not a protocol 2 message."
-            " Set `task_protocol = 2` at its sender."
-        )
+        raise DecodeError("The message has an empty `task` header; correct its sender.")
     if id_ is None:
         raise DecodeError("The message has no `id` header; correct its sender.")
     return task, id_
@@ -182,6 +195,8 @@ def _identity(headers: Fields) -> tuple[str, str]:
 
 def _free(headers: Mapping[str, Any]) -> dict[str, Any]:
     """The headers to keep: all but ours, and stamps only where there are some."""
+    if headers.keys() <= _KNOWN and not headers.get("stamps") and not headers.get("stamped_headers"):
+        return {}  # of nearly every message
     return {
         name: value for name, value in headers.items() if name not in _KNOWN or (value and name in _STAMPS)
     }
@@ -194,6 +209,8 @@ def _body(envelope: Envelope, accept: Collection[str]) -> tuple[tuple[Any, ...],
         content_encoding=envelope.content_encoding,
         accept=accept,
     )
+    if _may_be_deep(envelope) and serialization.is_deeper(body, _DEEPEST, size=len(envelope.body)):
+        raise DecodeError(f"The body is nested deeper than {_DEEPEST} levels; correct its sender.")
     if not isinstance(body, ARRAY) or len(body) != 3:
         raise _malformed("The body", "[args, kwargs, embed]", body)
     args, kwargs, embed = body
@@ -202,6 +219,17 @@ def _body(envelope: Envelope, accept: Collection[str]) -> tuple[tuple[Any, ...],
     if not isinstance(kwargs, dict) or not all(isinstance(name, str) for name in kwargs):
         raise _malformed("The second part of the body, kwargs,", "a mapping of names to values", kwargs)
     return tuple(args), kwargs, Fields({} if embed is None else embed, kind="Embed")
+
+
+def _may_be_deep(envelope: Envelope) -> bool:
+    """Of JSON a count of brackets tells it of nearly all messages, and costs nothing."""
+    if envelope.content_type != "application/json":
+        return True
+    body = envelope.body
+    brackets = (
+        body.count("[") + body.count("{") if isinstance(body, str) else body.count(b"[") + body.count(b"{")
+    )
+    return brackets > _DEEPEST
 
 
 def _malformed(what: str, wanted: str, value: object) -> DecodeError:

@@ -9,6 +9,7 @@ and infinities are written as Python reads them: not strict JSON, so it belongs 
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from itertools import islice
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 
 from kombu import serialization as kombu
 from kombu.exceptions import SerializerNotInstalled
+from kombu.utils import json as kombu_json
 from kombu.utils.json import register_type
 
 from django_tasks.conf import guess
@@ -27,13 +29,17 @@ from .saferepr import saferepr
 #: The keys and positions that lead to a part of a value.
 Path = tuple[Any, ...]
 
-# kombu is not annotated.
-_dumps: Callable[..., tuple[str, str, str | bytes]] = kombu.dumps
-_loads: Callable[..., Any] = kombu.loads
+#: kombu makes an encoder or a decoder for each value. These do the same, and are made once.
+_ENCODER = kombu_json.JSONEncoder()
+_DECODER = json.JSONDecoder(object_hook=kombu_json.object_hook)
 _PASS_PLAIN = "Pass plain values: text, numbers, dates, lists, dicts."
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 #: How far an error message goes to find what is to blame.
 _DEPTH, _LEAVES = 20, 100_000
+#: Containers that are counted in no time, however few bytes they came from.
+_FEW = 100_000
+#: What kombu's serializers write; they read nothing else, whatever is said of a body.
+_UTF_8 = frozenset({"utf-8", "utf8", "us-ascii", "ascii", "binary", "ascii-8bit", ""})
 
 
 class Written(NamedTuple):
@@ -61,6 +67,26 @@ def dumps(value: object, serializer: str = "json", *, where: Callable[[Path], st
     if not isinstance(written.body, str | bytes):
         raise EncodeError(f"Serializer {serializer!r} wrote no text or bytes. Use another one.")
     return written
+
+
+def write_json(value: object) -> str:
+    """JSON with kombu's types, as queues keep it, whatever the project has registered under that name."""
+    written: str = _ENCODER.encode(value)
+    return written
+
+
+def _dumps(value: object, serializer: str) -> tuple[str, str, str | bytes]:
+    known = kombu.registry._encoders.get(serializer)
+    if known is not None and known.encoder is kombu_json.dumps:
+        return known.content_type, known.content_encoding, write_json(value)
+    written: tuple[str, str, str | bytes] = kombu.dumps(value, serializer)
+    return written
+
+
+def _loads(body: str | bytes, content_type: str, content_encoding: str) -> Any:
+    if kombu.registry._decoders.get(content_type) is kombu_json.loads:
+        return _DECODER.decode(body if isinstance(body, str) else body.decode("utf-8"))
+    return kombu.loads(body, content_type, content_encoding, accept=(content_type,))
 
 
 def _plain(value: Any, made: dict[int, Any]) -> Any:
@@ -91,12 +117,49 @@ def loads(body: str | bytes, *, content_type: str, content_encoding: str, accept
         )
     if not body:
         raise DecodeError("The body is empty; correct its sender.")
+    _check_encoding(content_type, content_encoding)
     try:
-        return _loads(body, content_type, content_encoding, accept=(content_type,))
+        return _loads(body, content_type, content_encoding)
     except Exception as error:  # decoders raise what they like
         raise DecodeError(
             f"The body is not readable as {content_type} ({_reason(error)}); correct its sender."
         ) from error
+
+
+def _check_encoding(content_type: str, encoding: object) -> None:
+    """Serializers read bytes by a rule of their own. To decode them before, as kombu does for content without a
+    serializer, would be by whatever Python has under that name: that can be a compression."""
+    if content_type not in kombu.registry._decoders:
+        raise DecodeError(
+            f"No serializer for {saferepr(content_type, most=80)} is installed. `yaml` and `msgpack` are extras "
+            "of this package; `kombu.serialization.register` adds others."
+        )
+    if isinstance(encoding, str):
+        written = kombu.registry._encoders.get(name_of(content_type))
+        if encoding.lower() in _UTF_8 or (written is not None and encoding == written.content_encoding):
+            return
+    raise DecodeError(f"Content encoding {saferepr(encoding, most=80)} is not UTF-8; correct its sender.")
+
+
+def is_deeper(value: object, most: int, *, size: int) -> bool:
+    """Are there more than `most` containers inside one another, in what was read from `size` bytes?
+
+    More containers than bytes are possible as well: in YAML an alias stands for all that is in its anchor, which may
+    have aliases too. That counts as deep, as do circles, and nobody follows them to their end.
+    """
+    left = max(size, _FEW)
+    path = [iter((value,))]
+    while path:
+        for item in path[-1]:
+            if isinstance(item, dict | list | tuple):
+                left -= 1
+                if left < 0 or len(path) > most:
+                    return True
+                path.append(iter(item.values() if isinstance(item, dict) else item))
+                break
+        else:
+            path.pop()
+    return False
 
 
 def name_of(content_type: str) -> str:

@@ -10,6 +10,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+#: Characters that fit into one statement of any database, whatever they are.
+SURELY_FITS = 1_000_000
+#: Bytes for the other columns.
+ROOM_FOR_THE_REST = 20_000
+
 MOST_ROWS = 500
 #: Characters. In UTF-8 at most four times as many bytes, which is what MariaDB takes in one statement by default.
 MOST_TEXT = 4_000_000
@@ -33,6 +38,14 @@ def most_bytes(connection: BaseDatabaseWrapper) -> int | None:
 def bytes_in_statement(text: str) -> int:
     """How long a text is in a statement, where some characters are written as two."""
     return len(text.encode(errors="surrogatepass")) + sum(map(text.count, "\\\"'\n"))
+
+
+def fits(text: str, connection: BaseDatabaseWrapper) -> bool:
+    """Does a row with this text fit into one statement?"""
+    if len(text) <= SURELY_FITS:
+        return True
+    most = most_bytes(connection)
+    return most is None or bytes_in_statement(text) + ROOM_FOR_THE_REST <= most
 
 
 def slices(keys: Sequence[T], size: int = MOST_ROWS) -> Iterator[Sequence[T]]:

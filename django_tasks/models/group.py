@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Self
 
 from django.db import models, transaction
-from django.db.models import F, Q
+from django.db.models import F
 from django.utils.translation import gettext_lazy as _
 
 from django_tasks import clock
 
 from .batches import batch_size
+from .indexes import PartlyIndexed, sparse
+from .pruning import delete_first
 
 
 class TaskGroupQuerySet(models.QuerySet["TaskGroup"]):
@@ -22,6 +24,10 @@ class TaskGroupQuerySet(models.QuerySet["TaskGroup"]):
 
     def insert(self, rows: Sequence[TaskGroup]) -> None:
         self.bulk_create(rows, batch_size=batch_size(row.body for row in rows))
+
+    def open_once(self, row: TaskGroup) -> None:
+        """Insert it unless it is there."""
+        self.bulk_create([row], ignore_conflicts=True)
 
     def tally(self, ended: Mapping[str, tuple[int, int]]) -> list[TaskGroup]:
         """Take tasks off what these groups wait for: of each, how many ended, and how many of them not in success.
@@ -42,6 +48,20 @@ class TaskGroupQuerySet(models.QuerySet["TaskGroup"]):
             self.bulk_update(rows, ["pending", "failed", "finished_at"])
         return [row for row in rows if row.finished_at is not None]
 
+    def recount(self, id: str, over: int, failed: int) -> TaskGroup | None:
+        """Say how many tasks of an unfinished group have ended so far. Answers the group if that was all.
+
+        To be called while the rows of its tasks are locked: none of them ends in between.
+        """
+        row = self.unfinished().filter(id=id).select_for_update().first()
+        if row is None:
+            return None
+        row.pending, row.failed = row.total - over, failed
+        if row.pending <= 0:
+            row.finished_at = clock.to_storage(clock.now())
+        row.save(using=self.db, update_fields=["pending", "failed", "finished_at"])
+        return row if row.finished_at else None
+
     def grow(self, id: str) -> int | None:
         """Have an unfinished group wait for one more task: the place of that task, or `None` if it is too late."""
         with transaction.atomic(using=self.db, savepoint=False):
@@ -50,12 +70,10 @@ class TaskGroupQuerySet(models.QuerySet["TaskGroup"]):
 
     def prune(self, before: dt.datetime, limit: int) -> int:
         """Delete at most `limit` of the groups that ended before a moment, the oldest first; how many these were."""
-        ended = self.filter(finished_at__lt=before).order_by("finished_at")
-        ids = sorted(ended.values_list("id", flat=True)[:limit])
-        return self.filter(id__in=ids).delete()[0] if ids else 0
+        return delete_first(self.filter(finished_at__lt=before).order_by("finished_at"), limit)
 
 
-class TaskGroup(models.Model):
+class TaskGroup(PartlyIndexed):
     """Tasks that were sent as one group, or as the header of a chord."""
 
     id = models.CharField(_("id"), max_length=255, primary_key=True)
@@ -77,9 +95,7 @@ class TaskGroup(models.Model):
         verbose_name = _("group")
         verbose_name_plural = _("groups")
         indexes = [
-            models.Index(
-                fields=["finished_at"], condition=Q(finished_at__isnull=False), name="django_tasks_group_end"
-            ),
+            sparse("finished_at", having="finished_at", name="django_tasks_group_end"),
         ]
 
     def __str__(self) -> str:

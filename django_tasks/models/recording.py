@@ -7,20 +7,25 @@ and answer which were written. They run inside a transaction.
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django_tasks import clock
 from django_tasks.message.saferepr import storable
 
+from . import inserting
 from .batches import batch_size
+from .moments import adapted
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-    from .result import Change, TaskResultQuerySet
+    from .result import TaskResult
+    from .result_claims import ClaimedResults
+    from .result_ends import Change
 
-Way = Callable[["TaskResultQuerySet", Sequence["Change"], str, "BaseDatabaseWrapper"], set[str]]
+Way = Callable[["ClaimedResults", Sequence["Change"], str, "BaseDatabaseWrapper"], set[str]]
 
 #: The columns a change writes, and their types where PostgreSQL must be told.
 COLUMNS = {
@@ -31,32 +36,25 @@ COLUMNS = {
     "started_at": "timestamptz",
     "finished_at": "timestamptz",
     "claimed_by": "text",
+    "fingerprint": "text",
 }
 
 
 def write(
-    rows: TaskResultQuerySet, changes: Sequence[Change], owner: str, connection: BaseDatabaseWrapper
+    rows: ClaimedResults, changes: Sequence[Change], owner: str, connection: BaseDatabaseWrapper
 ) -> set[str]:
     return WAYS.get(connection.vendor, upsert)(rows, changes, owner, connection)
 
 
 def upsert(
-    rows: TaskResultQuerySet, changes: Sequence[Change], owner: str, connection: BaseDatabaseWrapper
+    rows: ClaimedResults, changes: Sequence[Change], owner: str, connection: BaseDatabaseWrapper
 ) -> set[str]:
     """For every database Django knows: lock what is owned, then one INSERT that updates on conflict.
 
     `UPDATE … CASE WHEN`, which `bulk_update` writes, costs several times as much per row.
     """
     owned = _lock_owned(rows, changes, owner)
-    found = [
-        rows.model(
-            id=change.id,
-            created_at=_stored(clock.now()),  # for the INSERT that never happens; the column is not updated
-            **dict(zip(COLUMNS, _values(change), strict=True)),
-        )
-        for change in changes
-        if change.id in owned
-    ]
+    found = [_row(rows, change) for change in changes if change.id in owned]
     # MariaDB and MySQL update on any conflict and may not be told which; the others must be.
     unique = ["id"] if connection.features.supports_update_conflicts_with_target else None
     rows.model.objects.using(rows.db).bulk_create(
@@ -69,48 +67,75 @@ def upsert(
     return owned
 
 
+def on_duplicate(
+    rows: ClaimedResults, changes: Sequence[Change], owner: str, connection: BaseDatabaseWrapper
+) -> set[str]:
+    """The same for MariaDB and MySQL, without the ORM's compiler, which takes most of the time of `bulk_create`."""
+    owned = _lock_owned(rows, changes, owner)
+    updates = ", ".join(f"{column} = VALUES({column})" for column in COLUMNS)
+    if found := [_row(rows, change) for change in changes if change.id in owned]:
+        inserting.many(found, connection, on_conflict=f"ON DUPLICATE KEY UPDATE {updates}")
+    return owned
+
+
+def _row(rows: ClaimedResults, change: Change) -> TaskResult:
+    """What is given to an INSERT that never happens; of it only `COLUMNS` are written."""
+    values = dict(zip(COLUMNS, _values(change), strict=True))
+    return inserting.new(rows.model, id=change.id, created_at=_stored(clock.now()), **values)
+
+
 def many(
-    rows: TaskResultQuerySet, changes: Sequence[Change], owner: str, connection: BaseDatabaseWrapper
+    rows: ClaimedResults, changes: Sequence[Change], owner: str, connection: BaseDatabaseWrapper
 ) -> set[str]:
     """For SQLite, where a prepared UPDATE run per row inside one transaction costs a few microseconds."""
     owned = _lock_owned(rows, changes, owner)
     sets = ", ".join(f"{connection.ops.quote_name(column)} = %s" for column in COLUMNS)
-    adapt = connection.ops.adapt_datetimefield_value
-    parameters = [
-        [*(adapt(value) if isinstance(value, dt.datetime) else value for value in _values(change)), change.id]
-        for change in changes
-        if change.id in owned
-    ]
-    with connection.cursor() as cursor:
-        cursor.executemany(f"UPDATE {rows.model._meta.db_table} SET {sets} WHERE id = %s", parameters)
+    if written := [change for change in changes if change.id in owned]:
+        columns = [
+            adapted(column, connection) if kind == "timestamptz" else column
+            for kind, column in zip(COLUMNS.values(), zip(*map(_values, written), strict=True), strict=True)
+        ]
+        with connection.cursor() as cursor:
+            cursor.executemany(
+                f"UPDATE {rows.model._meta.db_table} SET {sets} WHERE id = %s",
+                list(zip(*columns, [change.id for change in written], strict=True)),
+            )
     return owned
 
 
-def unnest(
-    rows: TaskResultQuerySet, changes: Sequence[Change], owner: str, connection: BaseDatabaseWrapper
+def from_json(
+    rows: ClaimedResults, changes: Sequence[Change], owner: str, connection: BaseDatabaseWrapper
 ) -> set[str]:
-    """For PostgreSQL: the values travel as one array a column, whatever their number, and the fence is in the WHERE."""
-    sets = ", ".join(f"{column} = new.{column}" for column in COLUMNS)
-    arrays = ", ".join(["%s::text[]", *(f"%s::{kind}[]" for kind in COLUMNS.values())])
-    columns = [
-        list(column) for column in zip(*((change.id, *_values(change)) for change in changes), strict=True)
-    ]
+    """For PostgreSQL: the values travel as one text, what they have in common once, and the fence is in the WHERE.
+
+    Not as arrays: psycopg quotes what is in them one by one, which takes longer than all the rest.
+    """
+    columns = dict(zip(COLUMNS, zip(*map(_values, changes), strict=True), strict=True))
+    differ = [name for name, column in columns.items() if column.count(column[0]) < len(column)]
+    common = {name: column[0] for name, column in columns.items() if name not in differ}
+    sets = [f"{name} = new.{name}" for name in differ] + [f"{name} = %s::{COLUMNS[name]}" for name in common]
+    kinds = "".join(f", {name} {COLUMNS[name]}" for name in differ)
+    new = zip([change.id for change in changes], *(columns[name] for name in differ), strict=True)
+    text = json.dumps(
+        [dict(zip(("id", *differ), row, strict=True)) for row in new], default=dt.datetime.isoformat
+    )
     with connection.cursor() as cursor:
         cursor.execute(
-            f"UPDATE {rows.model._meta.db_table} AS old SET {sets} "
-            f"FROM unnest({arrays}) AS new(id, {', '.join(COLUMNS)}) "
-            "WHERE old.id = new.id AND old.claimed_by = %s RETURNING old.id",
-            [*columns, owner],
+            f"UPDATE {rows.model._meta.db_table} AS old SET {', '.join(sets)} "
+            f"FROM json_to_recordset(%s::json) AS new(id text{kinds}) "
+            # By the keys: see `owned_among`.
+            "WHERE old.id = new.id AND COALESCE(old.claimed_by, '') = %s RETURNING old.id",
+            [*common.values(), text, owner],
         )
         return {id for (id,) in cursor.fetchall()}
 
 
-WAYS: dict[str, Way] = {"sqlite": many, "postgresql": unnest}
+WAYS: dict[str, Way] = {"sqlite": many, "mysql": on_duplicate, "postgresql": from_json}
 
 
-def _lock_owned(rows: TaskResultQuerySet, changes: Sequence[Change], owner: str) -> set[str]:
-    ids = sorted(change.id for change in changes)
-    return set(rows.owned_by(owner).filter(id__in=ids).select_for_update().values_list("id", flat=True))
+def _lock_owned(rows: ClaimedResults, changes: Sequence[Change], owner: str) -> set[str]:
+    owned = rows.owned_among([change.id for change in changes], owner)
+    return set(owned.select_for_update().values_list("id", flat=True))
 
 
 def _values(change: Change) -> tuple[Any, ...]:
@@ -123,6 +148,7 @@ def _values(change: Change) -> tuple[Any, ...]:
         _stored(change.started_at),
         _stored(change.finished_at),
         change.owner,
+        change.fingerprint,
     )
 
 

@@ -15,7 +15,7 @@ from django_tasks.exceptions import DuplicateTaskId, TaskRevokedError
 from django_tasks.handlers import later
 from django_tasks.message.errors import write_error
 from django_tasks.message.message import Envelope, TaskMessage
-from django_tasks.models import TaskGroup, TaskResult
+from django_tasks.models import TaskAttempt, TaskGroup, TaskResult
 from django_tasks.models.batches import slices
 from django_tasks.models.group import TaskGroupQuerySet
 from django_tasks.models.result import TaskResultQuerySet
@@ -74,11 +74,16 @@ class Results:
 
     def open(self, sent: Sequence[tuple[TaskMessage, Envelope]]) -> None:
         """Make the rows of tasks being sent. Raises `DuplicateTaskId` if an id is taken."""
-        rows = [TaskResult.of(message, envelope) for message, envelope in sent]
+        with self.refusing_taken([message.id for message, _ in sent]):
+            self.rows.insert([TaskResult.of(message, envelope) for message, envelope in sent])
+
+    @contextlib.contextmanager
+    def refusing_taken(self, ids: Sequence[str]) -> Iterator[None]:
+        """Around what inserts the rows with these ids: raises `DuplicateTaskId` if one of them is there."""
         try:
-            self.rows.insert(rows)
+            yield
         except IntegrityError as error:
-            taken = ", ".join(row.id for row in rows) if len(rows) < 4 else f"one of {len(rows)} ids"
+            taken = ", ".join(ids) if len(ids) < 4 else f"one of {len(ids)} ids"
             raise DuplicateTaskId(
                 f"task_id {taken} is taken by another task. Choose one that was never used, or leave it out."
             ) from error
@@ -312,10 +317,7 @@ class Results:
 
     def report(self, id: str, state: str, text: str) -> bool:
         """Show a state of its own for a task that has not ended, whoever runs it. False if there is none."""
-        shown = self._row(id).not_final().update(status=state, result=text) == 1
-        if shown:
-            announce(connections[self.alias], ENDINGS)
-        return shown
+        return self._change(id, status=state, result=text)
 
     def forget(self, id: str) -> None:
         """Remove what is kept of a finished task."""
@@ -327,6 +329,7 @@ class Results:
             rows = self.rows.filter(id__in=reading.askable(some))
             keepers = self._keepers(rows)
             kept = set() if rows.final().delete()[0] == len(some) else set(rows.values_list("id", flat=True))
+            TaskAttempt.objects.using(self.alias).forget(keepers.keys() - kept)
             for keeper in {store(), *keepers.values()}:
                 keeper.forget_many(
                     [id for id in some if id not in kept and keepers.get(id, store()) is keeper]
@@ -345,12 +348,12 @@ class Results:
         """End a task that has not begun. False if it has; then `terminate` asks whoever runs it to stop it."""
         return self.revoke_many([id], terminate=terminate) == 1
 
-    def revoke_many(self, ids: Iterable[str], *, terminate: bool = False) -> int:
+    def revoke_many(self, ids: Iterable[str], *, terminate: bool = False, why: str = "revoked") -> int:
         """End those of these tasks that have not begun, and say how many these were. For the others see `revoke`."""
-        return sum(self._revoke(some, terminate) for some in slices(reading.askable(ids)))
+        return sum(self._revoke(some, terminate, why) for some in slices(reading.askable(ids)))
 
-    def _revoke(self, ids: Sequence[str], terminate: bool) -> int:
-        text, now = write_error(TaskRevokedError("revoked")), clock.now()
+    def _revoke(self, ids: Sequence[str], terminate: bool, why: str) -> int:
+        text, now = write_error(TaskRevokedError(why)), clock.now()
         with transaction.atomic(using=self.alias, savepoint=False):
             revoked = self.rows.lock_waiting(ids)
             if revoked:
@@ -365,10 +368,14 @@ class Results:
 
     def abort(self, id: str) -> bool:
         """Ask the body of a task that has not ended to stop. False if there is none."""
-        asked = self._row(id).not_final().update(aborted=True) == 1
-        if asked:
+        return self._change(id, aborted=True)
+
+    def _change(self, id: str, **columns: object) -> bool:
+        """Tell of a task that has not ended; whoever waits for it looks again."""
+        changed = self._row(id).not_final().update(**columns) == 1
+        if changed:
             announce(connections[self.alias], ENDINGS)
-        return asked
+        return changed
 
     def is_aborted(self, id: str) -> bool:
         return self._row(id).filter(aborted=True).exists()

@@ -122,6 +122,7 @@ class ResultStoreConformance(Base):
             error=write_error(OSError("busy")),
             traceback=None,
             started_at=clock.now(),
+            finished_at=clock.now(),
         )
         self.settled(again)
 

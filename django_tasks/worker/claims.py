@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from django.db import transaction
 
 from django_tasks import clock, conf, registry
-from django_tasks.brokers.broker import Posting, Receiver, broker
+from django_tasks.brokers.broker import Holder, Posting
+from django_tasks.brokers.handler import broker
 from django_tasks.exceptions import NotRegistered
 from django_tasks.execution.outcome import Failed, Outcome, Reported, Request, Settled, Started, Succeeded
 from django_tasks.execution.settlement import hand_back, settle
@@ -36,14 +37,14 @@ class Claims:
     """
 
     def __init__(
-        self, *, seat: Seat, runner: Runner, lookahead: Lookahead, receiver: Callable[[], Receiver]
+        self, *, seat: Seat, runner: Runner, lookahead: Lookahead, holder: Callable[[], Holder]
     ) -> None:
         self.seat = seat
         self.owner = seat.owner
         self.runner = runner
         self.lookahead = lookahead
         #: Who settles messages of untracked tasks; after a reconnection that is a new one of the same owner.
-        self.receiver = receiver
+        self.holder = holder
         #: By identity: an untracked task may come twice with one id.
         self.requests: dict[int, Request] = {}
         self.delayed = Delayed(seat.board.rate_limits)
@@ -111,7 +112,7 @@ class Claims:
         with transaction.atomic(using=conf.current().DATABASE):
             settle([*outcomes, *shown], self.owner)
             if late:
-                self.receiver().settle(late)
+                self.holder().settle(late)
 
     def _newly_started(self, ended: Set[int]) -> list[Underway]:
         """Bodies that have been running for a while, and of which nothing is shown yet."""
@@ -132,6 +133,7 @@ class Claims:
                 continue  # it held nobody up
             if isinstance(outcome, Succeeded | Failed | Settled) and outcome.started_at is not None:
                 self.lookahead.learn((outcome.finished_at - outcome.started_at).total_seconds())
+        self.seat.board.expected = self.lookahead.expected
 
     def has_unshown(self) -> bool:
         """Does a body run that may have to be shown as STARTED soon?"""
@@ -157,7 +159,7 @@ class Claims:
         del self.delayed.late[: len(late)]
 
     def give_back_refused(self) -> None:
-        """Return what the runner did not begin because the lease was over."""
+        """Return what the runner did not begin because the lease was over, or this process is to be replaced."""
         refused = list(self.runner.refused)
         self._give_back(refused)
         for _ in refused:
@@ -174,13 +176,17 @@ class Claims:
 
     def _offer_again(self, untracked: Sequence[Request], due: Mapping[str, dt.datetime]) -> None:
         """Without a row there is only the message: released if held and in no need of a delay, else sent anew."""
-        anew = [request for request in untracked if request.delivery is None or request.message.id in due]
-        held = [request.delivery for request in untracked if request not in anew]
+        held, anew = [], []
+        for request in untracked:
+            if request.delivery is None or request.message.id in due:
+                anew.append(request)
+            else:
+                held.append(request.delivery)
         done = [request.delivery for request in anew if request.delivery is not None]
         if held:
-            self.receiver().release(held)
+            self.holder().release(held)
         if done:
-            self.receiver().settle(done)
+            self.holder().settle(done)
         if anew:
             broker().publish([_posting(request.message, due.get(request.message.id)) for request in anew])
 

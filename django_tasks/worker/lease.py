@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import os
+from collections.abc import Mapping
+from typing import Any
 
 from django.db import connections
 
 from django_tasks import clock, conf
-from django_tasks.models import Worker
+from django_tasks.models import Sight, Worker
 from django_tasks.models.worker import WorkerQuerySet
 from django_tasks.version import __version__
 
-from .board import Board
+from . import memory
+from .board import ALIVE, Board
 from .options import WorkerOptions
 
 logger = logging.getLogger("django_tasks.worker")
@@ -26,8 +30,12 @@ class Lease:
         self.options = options
         self.pid = pid
         self.span = conf.current().WORKER_LEASE
+        #: A time without renewals that is longer, in seconds, is an outage of the database.
+        self.longest_gap = self.span * 2 / 3
         self.renewed = float("-inf")
-        self.unbroken_since = float("inf")
+        self.seen = 0.0
+        #: Since when the fleet has seen the database, as it was last told.
+        self.since: dt.datetime | None = None
 
     @property
     def rows(self) -> WorkerQuerySet:
@@ -36,30 +44,46 @@ class Lease:
     def turn(self) -> float:
         # Taken before the write: the lease we believe in never outlasts the one the others see.
         here = clock.monotonic()
-        until = clock.to_storage(
-            clock.database_now(connections[self.rows.db]) + dt.timedelta(seconds=self.span)
+        now = clock.database_now(connections[self.rows.db])
+        self.since = Sight.objects.using(self.rows.db).keep(
+            clock.to_storage(now), dt.timedelta(seconds=self.longest_gap), self.since
         )
-        if not self.rows.renew(self.board.worker_id, until):
-            self.open(until)
+        until = clock.to_storage(now + dt.timedelta(seconds=self.span))
+        lease: dict[str, Any] = {
+            "lease_until": until,
+            "renewed_at": clock.to_storage(now),
+            "busy": self.board.busy,
+            "memory": self.memory(),
+        }
+        if not self.rows.renew(self.board.worker_id, lease):
+            self.open(lease)
         self.board.extend_lease(here + self.span * 5 / 6)
-        if here - self.renewed > self.span * 2 / 3:
-            self.unbroken_since = here
-        self.renewed = here
+        self.renewed, self.seen = here, (now - clock.from_storage(self.since)).total_seconds()
         return self.span / 3
 
+    def memory(self) -> int | None:
+        """Bytes that the worker's processes have, each with what it shares with the others; `None` if nobody tells."""
+        if not memory.is_known():
+            return None
+        pids = {self.pid, os.getpid(), *(seat.pid for seat in self.board.seats if seat.state == ALIVE)}
+        return 1024 * sum(map(memory.resident, pids))
+
     def may_judge(self) -> bool:
-        """Has this worker seen the database for so long that the others had their chance to renew?
+        """Was the database there for so long that the others had their chance to renew?
 
-        After an outage every lease is over, and whoever comes back first would take all others for dead.
+        After an outage every lease is over, and whoever comes back first would take all others for dead. Who has just
+        come believes what the fleet has seen: else one whose workers are all killed before they have lived for a lease
+        would never take care of what they leave.
         """
-        return clock.monotonic() - self.unbroken_since > self.span
+        since_renewal = clock.monotonic() - self.renewed
+        return since_renewal <= self.longest_gap and self.seen + since_renewal > self.span
 
-    def open(self, until: dt.datetime) -> None:
+    def open(self, lease: Mapping[str, Any]) -> None:
         """Appear in the table: at the start, and again after others gave us up and took our tasks."""
         options = self.options
-        _, created = self.rows.update_or_create(
+        self.rows.update_or_create(
             id=self.board.worker_id,
-            defaults={"lease_until": until, "lost_at": None},
+            defaults={**lease, "lost_at": None, "recovered": 0},
             create_defaults={
                 "name": options.full_name,
                 "hostname": options.hostname,
@@ -69,12 +93,16 @@ class Lease:
                 "threads": options.threads,
                 "version": __version__,
                 "started_at": clock.to_storage(clock.now()),
-                "lease_until": until,
+                **lease,
             },
         )
-        if not created:
+        # Not whether there was a row: one that slept for days finds that deleted, too.
+        if self.board.had_lease():
+            # Before the lease is extended: until then nothing begins.
+            self.board.void_claims()
             logger.warning(
-                "This worker had been given up as lost; what it was running then is not its own any more"
+                "This worker had been given up as lost; what it was running then is not its own any more, "
+                "and its task processes are replaced"
             )
 
     def end(self) -> None:

@@ -13,10 +13,10 @@ MOST = 512
 
 
 class Lookahead:
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, expected: float = 0.0) -> None:
         self.slots = slots
-        #: Expected seconds per task. Unknown at first: taken as long until one has shown otherwise.
-        self.expected = HORIZON
+        #: Expected seconds per task. If unknown, taken as long until one has shown otherwise.
+        self.expected = expected or HORIZON
 
     def learn(self, seconds: float) -> None:
         """A task took so long. Longer ones are believed sooner than shorter ones."""

@@ -26,13 +26,19 @@ class WorkerOptions:
     burst: bool = False
     #: How long running tasks may go on after the first SIGTERM.
     grace: float = 30.0
+    #: When a task process is replaced by another: after so many tasks, or with more resident memory, in kB.
+    max_tasks_per_child: int | None = None
+    max_memory_per_child: int | None = None
+    #: With more, in kB, it is killed at once.
+    max_memory: int | None = None
     #: Show on standard output how many tasks were done.
     progress: bool = False
+    #: Tell Celery's monitors what happens, and obey their commands.
+    events: bool = False
 
-    @property
-    def slots(self) -> int:
-        """How many tasks of both kinds one process runs at a time at most."""
-        return self.threads + self.concurrency
+    #: Where it is asked over HTTP how this worker is; port 0: nowhere.
+    health_host: str = "127.0.0.1"
+    health_port: int = 0
 
     @property
     def full_name(self) -> str:

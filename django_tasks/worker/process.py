@@ -11,12 +11,17 @@ from contextlib import nullcontext
 from functools import partial
 
 from django_tasks import conf, signals
+from django_tasks.brokers.handler import broker
 from django_tasks.execution import prints
-from django_tasks.service import Wakeup
+from django_tasks.service import Service, Wakeup, running
 
+from . import stops
 from .board import Seat
 from .consumer import Consumer
+from .events.of_tasks import TaskEvents
+from .events.sender import EventSender
 from .options import WorkerOptions
+from .retirement import Retirement
 from .runners.main_thread import MainThreadRunner
 from .runners.runner import Runner
 from .runners.threads import ThreadsRunner
@@ -33,7 +38,11 @@ class TaskProcess:
         self.is_told = False
         kind: Callable[..., Runner] = MainThreadRunner if options.threads == 1 else ThreadsRunner
         self.runner = kind(
-            seat=seat, slots=options.threads, concurrency=options.concurrency, done=self.wakeup
+            seat=seat,
+            slots=options.threads,
+            concurrency=options.concurrency,
+            done=self.wakeup,
+            retirement=Retirement(options, seat),
         )
         self.consumer = Consumer(
             options=options,
@@ -43,6 +52,7 @@ class TaskProcess:
             lifeline=lifeline,
             on_orphaned=self.end_at_once,
         )
+        self.events = _events(options, seat) if options.events else []
         seat.sit(os.getpid())
 
     def run(self, *, obey_interrupt: bool = False) -> None:
@@ -51,7 +61,7 @@ class TaskProcess:
         signals.worker_process_init.tell(self.options.full_name)
         # Alone in its process it is looked at by a debugger, whose prompt is no log line.
         catches_prints = conf.current().WORKER_REDIRECT_STDOUTS and not obey_interrupt
-        with prints.in_log() if catches_prints else nullcontext():
+        with prints.in_log() if catches_prints else nullcontext(), running(self.events):
             self.consumer.start()
             self.runner.run()
             self.runner.event_loop.stop()
@@ -63,6 +73,7 @@ class TaskProcess:
         signal.signal(signal.SIGTERM, self.on_stop)
         signal.signal(signal.SIGINT, self.on_stop if obey_interrupt else signal.SIG_IGN)
         signal.set_wakeup_fd(self.wakeup.ringer, warn_on_full_buffer=False)
+        stops.hear()
 
     def on_stop(self, number: int, _: object) -> None:
         self.consumer.request_end()
@@ -87,3 +98,14 @@ class TaskProcess:
             self.consumer.claims.give_back_unstarted()
         finally:
             os._exit(1)
+
+
+def _events(options: WorkerOptions, seat: Seat) -> list[Service]:
+    shared = seat.board.events
+    sender = EventSender(
+        connect=broker().connect,
+        hostname=options.full_name,
+        pid=shared.pid,
+        clock=shared.clock(seat.board.seats.index(seat) + 1),
+    )
+    return [sender, TaskEvents(sender, shared)]

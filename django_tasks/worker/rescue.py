@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from django.db import connections, transaction
+from django.db.models import F
 
 from django_tasks import clock, conf, registry
-from django_tasks.brokers.broker import broker
+from django_tasks.brokers.handler import broker
 from django_tasks.exceptions import NotRegistered, WorkerLostError
 from django_tasks.execution import journal, news
+from django_tasks.execution.attempts import Ending, Lost, note_lost
 from django_tasks.execution.outcome import Failed, Request
 from django_tasks.execution.report import report_failures
 from django_tasks.execution.settlement import hand_back, settle
 from django_tasks.message.errors import write_error
 from django_tasks.models import TaskResult, Worker
+from django_tasks.models.result_claims import worker_of
 
 from . import verdicts
 from .admission import acks_late
-from .board import CUT, FREE, Board, Seat, worker_of
+from .board import CUT, FREE, OVERSIZED, Board, Running, Seat
 from .lease import Lease
 from .options import WorkerOptions
 
@@ -38,7 +41,7 @@ class Rescue:
     def turn(self) -> None:
         for seat in self.board.dead_seats():
             self.clear(seat)
-        if self.lease.may_judge() and clock.monotonic() - self.looked > self.lease.span / 6:
+        if self.lease.may_judge() and clock.monotonic() - self.looked >= self.lease.span / 6:
             self.looked = clock.monotonic()
             self.rescue_lost_workers()
 
@@ -54,19 +57,22 @@ class Rescue:
 
     def take_over(self, seat: Seat) -> None:
         left = dict(journal.read(written, self.options.full_name) for written in seat.unsettled())
-        guilty = [task for task in seat.running() if task.verdict]
+        running = seat.running()
+        guilty = [task for task in running if verdicts.is_final(task)]
         settle([outcome for outcome in left.values() if outcome is not None], seat.owner)
         verdicts.execute(guilty, seat.owner, self.options.full_name)
         begun = {id for id, outcome in left.items() if outcome is None}
         if not guilty:  # else they were stopped by no fault of theirs, and go back as if they had not begun
-            begun |= {task.id for task in seat.running()}
-        is_cut = seat.state == CUT
-        why = (
-            f"It ran longer than the {self.options.grace:g} s of grace at a shutdown and was cut."
-            if is_cut
-            else f"Process {seat.pid} died while running it."
-        )
-        rescue(seat.owner, has_begun=begun.__contains__, is_crash=not (is_cut or guilty), why=why)
+            begun |= {task.id for task in running}
+        is_crash = not (seat.state == CUT or guilty)
+        rescue(seat.owner, has_begun=begun.__contains__, is_crash=is_crash, why=self.why(seat, running))
+
+    def why(self, seat: Seat, running: Sequence[Running]) -> str:
+        if seat.state == CUT:
+            return f"It ran longer than the {self.options.grace:g} s of grace at a shutdown and was cut."
+        if any(task.verdict == OVERSIZED for task in running):
+            return f"Process {seat.pid} used more than --max-memory {self.options.max_memory} kB while running it."
+        return f"Process {seat.pid} died while running it."
 
     def rescue_lost_workers(self) -> None:
         rows = TaskResult.objects.using(conf.current().DATABASE)
@@ -77,7 +83,7 @@ class Rescue:
         alive = set(workers.alive(now).values_list("id", flat=True)) if strangers else set()
         for worker_id in {worker_of(owner) for owner in strangers} - alive:
             self.rescue_worker(worker_id, [owner for owner in strangers if worker_of(owner) == worker_id])
-        for worker in workers.lapsed(now):
+        for worker in workers.lapsed(now).exclude(id=self.board.worker_id):  # who looks is alive
             workers.bury(worker.id, now)  # it left nothing behind
 
     def rescue_worker(self, worker_id: str, owners: Iterable[str]) -> None:
@@ -85,14 +91,17 @@ class Rescue:
         workers = Worker.objects.using(conf.current().DATABASE)
         now = clock.to_storage(clock.database_now(connections[workers.db]))
         with transaction.atomic(using=workers.db):
-            if not workers.bury(worker_id, now) and workers.filter(id=worker_id, lost_at=None).exists():
-                return  # it is alive after all, or another worker is faster
+            is_first = workers.bury(worker_id, now)
+            if not is_first and workers.filter(id=worker_id, lost_at=None).exists():
+                return  # it is alive after all
             rescued = sum(
                 rescue(owner, has_begun=lambda id: True, is_crash=True, why="Its worker was lost.")
                 for owner in owners
             )
-            workers.filter(id=worker_id).update(recovered=rescued)
-        logger.warning("Worker %s was lost; %d of its tasks were taken care of", worker_id, rescued)
+            if is_first or rescued:  # of two that come for it, the second mostly finds nothing
+                workers.filter(id=worker_id).update(recovered=F("recovered") + rescued)
+        if is_first or rescued:
+            logger.warning("Worker %s was lost; %d of its tasks were taken care of", worker_id, rescued)
 
 
 def rescue(owner: str, *, has_begun: Callable[[str], bool], is_crash: bool, why: str) -> int:
@@ -109,9 +118,11 @@ def rescue(owner: str, *, has_begun: Callable[[str], bool], is_crash: bool, why:
         if is_crash:
             rows.count_crash([row.id for row in begun], owner)
         lost = [row for row in begun if not _runs_again(row, most if is_crash else None)]
+        lost_ids = {row.id for row in lost}
         settle([_lost(row, why, is_crash) for row in lost], owner)
         report_failures([row.id for row in lost])
-        hand_back({row.id for row in left} - {row.id for row in lost}, owner)
+        note_lost([_begun(row, why, is_crash) for row in begun if row.id not in lost_ids])
+        hand_back({row.id for row in left} - lost_ids, owner)
         broker().rescue(owner, most, f"Its process died {most} times while running it.")
     return len(left)
 
@@ -134,6 +145,17 @@ def _lost(row: TaskResult, why: str, is_crash: bool) -> Failed:
         request=request,
         error=write_error(WorkerLostError(why)),
         traceback=None,
+        started_at=None if row.started_at is None else clock.from_storage(row.started_at),
+        finished_at=clock.now(),
+    )
+
+
+def _begun(row: TaskResult, why: str, is_crash: bool) -> Lost:
+    """The run of a task that goes back to its queue."""
+    return Lost(
+        request=Request(message=row.to_message(), worker=row.worker),
+        ending=Ending.LOST if is_crash else Ending.CUT,
+        error=write_error(WorkerLostError(why)),
         started_at=None if row.started_at is None else clock.from_storage(row.started_at),
         finished_at=clock.now(),
     )

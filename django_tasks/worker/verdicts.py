@@ -7,18 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django_tasks import clock, conf
-from django_tasks.brokers.broker import Delivery, broker
+from django_tasks.brokers.broker import Delivery
+from django_tasks.brokers.handler import broker
 from django_tasks.exceptions import DecodeError, TimeLimitExceeded
 from django_tasks.execution.outcome import Failed, Request, Revoked
 from django_tasks.execution.report import report_failures
 from django_tasks.execution.settlement import settle, terminated
 from django_tasks.message.errors import write_error
 from django_tasks.message.message import TaskMessage
-from django_tasks.message.protocol2 import decode
 from django_tasks.message.serialization import name_of
 from django_tasks.models import TaskResult
 
-from .board import TERMINATED, Running
+from .board import OVERDUE, TERMINATED, Running
+from .reading import read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,11 @@ class Held:
 
     delivery: Delivery
     message: TaskMessage
+
+
+def is_final(task: Running) -> bool:
+    """Is it to end as its verdict says? Else it is judged as one that its process died of."""
+    return task.verdict in (OVERDUE, TERMINATED)
 
 
 def execute(guilty: Sequence[Running], owner: str, worker: str) -> None:
@@ -51,7 +57,7 @@ def _held(owner: str) -> list[Held]:
     for delivery in broker().held(owner):
         accept = {name_of(delivery.envelope.content_type)}  # it was accepted once, or it would not be held
         try:
-            message = decode(delivery.envelope, queue=delivery.queue, accept=accept)
+            message = read(delivery, accept)
         except DecodeError:
             continue  # a consumer of another kind took it: rescue gives it back
         found.append(Held(delivery=delivery, message=message))

@@ -6,10 +6,13 @@ import datetime as dt
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
+from django_tasks import clock
 from django_tasks.models import TaskResult
+from django_tasks.steering.selection import Selection
 
 NOW = dt.datetime(2026, 3, 1, 12, 0, tzinfo=dt.UTC)
 LIST = reverse("admin:django_tasks_taskresult_changelist")
@@ -97,3 +100,108 @@ def test_a_term_that_databases_refuse_is_answered_with_a_message(page: Client) -
 
     assert response.status_code == 200
     assert "Null characters are not allowed." in response.text
+
+
+@pytest.mark.parametrize(
+    ("term", "there"),
+    [
+        ("task:shop.", ["pay"]),
+        ("task:shop. queue:mail", ["pay"]),
+        ("queue:default", ["blog"]),
+        ("status:failure", ["pay"]),
+        ("worker:w1", ["pay"]),
+        ("user:42", ["pay"]),
+        ("user:4", []),
+        ('error:"timed out"', ["pay"]),
+        ("error:TIMED", ["pay"]),
+        ("arg.customer_id:42", ["pay"]),
+        ("arg.customer_id:4", []),
+        ("arg.name:ada", ["pay"]),
+        ("id:blog", ["blog"]),
+        ("shop. arg.customer_id:42", ["pay"]),
+        ("shop. queue:default", []),
+        ("id:blog\\", []),
+        ("unknown:word", []),
+    ],
+)
+def test_words_with_a_colon_say_what_is_searched_where(
+    page: Client, make_task: Any, term: str, there: list[str]
+) -> None:
+    now = clock.to_storage(clock.now())
+    make_task(
+        id="pay",
+        task="shop.tasks.pay",
+        queue="mail",
+        status="FAILURE",
+        worker="w1",
+        result='{"exc_type": "OSError", "exc_message": ["timed out"]}',
+        kwargs="{'customer_id': 42, 'name': 'ada'}",
+        user_id="42",
+        created_at=now,
+    )
+    make_task(id="blog", task="blog.tasks.publish", created_at=now)
+
+    assert found(page, term) == there
+
+
+@pytest.mark.parametrize(
+    "term",
+    ["error:", ":", "arg.:1", "arg.x:", "user:", "user:%", "user:é中", '"', "task:", "a:b:c", "%", "error:%"],
+)
+def test_no_search_is_an_error(page: Client, make_task: Any, term: str) -> None:
+    make_task(created_at=clock.to_storage(clock.now()))
+
+    assert page.get(LIST, {"q": term}).status_code == 200
+
+
+@pytest.mark.parametrize("term", ["worker:w1", "user:42", "error:late", "arg.name:ada"])
+def test_what_is_searched_row_by_row_is_searched_for_a_day(page: Client, make_task: Any, term: str) -> None:
+    row = {
+        "worker": "w1",
+        "user_id": "42",
+        "status": "FAILURE",
+        "result": "late",
+        "kwargs": "{'name': 'ada'}",
+    }
+    make_task(id="old", **row)
+    make_task(id="new", **row, created_at=clock.to_storage(clock.now()))
+
+    assert found(page, term) == ["new"]
+
+
+def test_a_user_is_found_by_the_name_as_well_as_by_the_key(page: Client, make_task: Any) -> None:
+    now = clock.to_storage(clock.now())
+    ada, bob = (User.objects.create_user(name) for name in ("ada", "bob o'hara"))
+    for id, user in (("of ada", ada), ("of bob", bob), ("of nobody", None)):
+        make_task(id=id, user_id=None if user is None else str(user.pk), created_at=now)
+
+    assert found(page, "user:ada") == found(page, f"user:{ada.pk}") == ["of ada"]
+    assert found(page, 'user:"bob o\'hara"') == ["of bob"]
+    assert found(page, "user:nobody") == []
+
+
+def test_whoever_is_called_like_a_key_is_found_with_whose_key_it_is(page: Client, make_task: Any) -> None:
+    now = clock.to_storage(clock.now())
+    one = User.objects.create_user("one")
+    called = User.objects.create_user(str(one.pk))
+    make_task(id="key", user_id=str(one.pk), created_at=now)
+    make_task(id="name", user_id=str(called.pk), created_at=now)
+
+    assert sorted(found(page, f"user:{one.pk}")) == ["key", "name"]
+
+
+def test_where_users_are_not_named_by_text_they_are_found_by_their_keys(
+    page: Client, make_task: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(User, "USERNAME_FIELD", "id")
+    make_task(id="of a key", user_id="ada", created_at=clock.to_storage(clock.now()))
+
+    assert found(page, "user:ada") == ["of a key"]
+
+
+def test_all_that_a_search_for_a_user_shows_can_be_acted_on(make_task: Any) -> None:
+    ada = User.objects.create_user("ada")
+    make_task(id="of ada", user_id=str(ada.pk), created_at=clock.to_storage(clock.now()))
+    make_task(id="other", created_at=clock.to_storage(clock.now()))
+
+    assert list(Selection.shown({"q": "user:ada"}).batches()) == [["of ada"]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +13,8 @@ from django.test import Client, override_settings
 from django.urls import path, reverse
 
 from django_tasks.admin import QueuedMessageAdmin, TaskGroupAdmin, TaskResultAdmin, WorkerAdmin
-from django_tasks.brokers.broker import broker
+from django_tasks.admin.overview import OverviewPage
+from django_tasks.brokers.handler import broker
 from django_tasks.models import QueuedMessage, TaskGroup, TaskResult, Worker
 
 if TYPE_CHECKING:
@@ -28,10 +30,16 @@ PAGES = {
 
 @pytest.fixture
 def office() -> Iterator[AdminSite]:
-    """A site of its own name, at its own place."""
+    with opened() as site:
+        yield site
+
+
+@contextmanager
+def opened(**other: Any) -> Iterator[AdminSite]:
+    """A site of its own name, at its own place; `other` is what is different of its tasks."""
     site = AdminSite(name="office")
     for model, shown in PAGES.items():
-        site.register(model, shown)
+        site.register(model, shown, **(other if model is TaskResult else {}))
     urls = types.ModuleType("office_urls")
     urls.urlpatterns = [path("office/", site.urls)]  # type: ignore[attr-defined]
     with override_settings(ROOT_URLCONF=urls):
@@ -84,6 +92,18 @@ def test_rows_that_a_site_does_not_show_are_not_linked_to(
 
     assert "17 of 20" in html
     assert "/taskgroup/" not in html
+
+
+def test_the_overview_does_without_the_pages_that_a_site_leaves_out(page: Client) -> None:
+    with opened(pages=(OverviewPage,)):
+        overview = reverse("office:django_tasks_overview")
+
+        html = page.get(overview).text
+        part = page.get(overview, {"_fragment": "failures"})
+
+    assert "Oldest waiting" in html
+    assert "Failures by error" not in html
+    assert part.status_code == 404
 
 
 @pytest.fixture

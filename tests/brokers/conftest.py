@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import kombu
 import pytest
+
+from django_tasks.brokers.broker import Receiver
+from django_tasks.brokers.handler import broker
+
+from .arrivals import Open
 
 Opener = Callable[..., Any]
 
@@ -22,3 +27,15 @@ def open_connection() -> Iterator[Opener]:
 @pytest.fixture
 def broker_connection(open_connection: Opener) -> Any:
     return open_connection()
+
+
+@pytest.fixture
+def open_receiver() -> Iterator[Open]:
+    with contextlib.ExitStack() as opened:
+
+        def open_one(owner: str = "me", queues: Sequence[str] = ("default",)) -> Receiver:
+            receiver = broker().receiver(queues, owner)
+            opened.callback(receiver.close)
+            return receiver
+
+        yield open_one

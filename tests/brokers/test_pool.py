@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import kombu
@@ -10,7 +11,8 @@ from django.db import transaction
 from kombu.exceptions import LimitExceeded
 
 from django_tasks import app
-from django_tasks.brokers import broker as brokers
+from django_tasks.brokers.embedded import Embedded
+from django_tasks.brokers.handler import broker
 from django_tasks.exceptions import UnknownOption
 from django_tasks.models import QueuedMessage, TaskResult
 from tests.ledger.tasks import add
@@ -37,17 +39,14 @@ def test_exe_15_it_goes_through_that_producer_and_through_no_other(
     monkeypatch: pytest.MonkeyPatch, word: str
 ) -> None:
     with app.pool.acquire(block=True) as connection, add.get_publisher(connection) as publisher:
-        monkeypatch.setattr(brokers.Broker, "_producer", lambda self: _Elsewhere(publisher.channel))
+        monkeypatch.setattr(Embedded, "_producer", lambda self: _Elsewhere())
         add.apply_async((1, 2), **{word: publisher})
 
     assert QueuedMessage.objects.count() == 1
 
 
 class _Elsewhere:
-    """Knows where it leads, and cannot send."""
-
-    def __init__(self, channel: Any) -> None:
-        self.channel = channel
+    """Cannot send."""
 
 
 def test_exe_15_a_connection_is_enough() -> None:
@@ -77,6 +76,36 @@ def test_set_17_the_pool_lends_as_many_as_the_setting_says(settings: Any) -> Non
         assert connection.transport.driver_type == "django"
         with pytest.raises(LimitExceeded):
             app.pool.acquire()
+
+
+def test_threads_that_come_at_the_same_moment_share_one_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or more connections are lent than the setting says, and those of the other pool are never closed."""
+    shared = broker()
+    shared.close()
+    connect, pools = shared.connect, []
+    other = threading.Thread(target=lambda: pools.append(shared.pool()))
+
+    def slow() -> kombu.Connection:
+        if not other.ident:
+            other.start()
+            other.join(0.1)  # it waits, or has made its own by then
+        return connect()
+
+    monkeypatch.setattr(shared, "connect", slow)
+
+    pools.append(shared.pool())
+    other.join()
+
+    assert pools[0] is pools[1]
+
+
+def test_a_child_does_not_wait_for_a_thread_of_its_parent() -> None:
+    shared = Embedded("django://", {})
+
+    with shared._opening:
+        shared.leave()
+
+        assert not shared._opening.locked()
 
 
 def test_what_leads_elsewhere_is_refused_and_nothing_is_sent() -> None:

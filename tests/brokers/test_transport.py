@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
+import json
 import pickle
 from collections.abc import Callable
 from multiprocessing import util
@@ -15,7 +17,12 @@ from kombu.exceptions import ChannelError
 from kombu.simple import SimpleQueue
 
 from django_tasks import clock
+from django_tasks.brokers import publishing
+from django_tasks.brokers.broker import Posting
 from django_tasks.brokers.channel import Channel
+from django_tasks.brokers.embedded import Embedded
+from django_tasks.message.message import Envelope, TaskMessage
+from django_tasks.message.protocol2 import encode
 from django_tasks.models import QueuedMessage
 
 pytestmark = pytest.mark.django_db
@@ -313,11 +320,9 @@ def test_a_fanout_exchange_is_refused_with_a_sentence(broker_connection: Any) ->
         kombu.Exchange("all", type="fanout", channel=broker_connection.channel()).declare()
 
 
-@pytest.mark.parametrize("name", ["", "q" * 101])
-def test_a_queue_name_that_fits_no_column_is_refused_with_a_sentence(
-    broker_connection: Any, name: str
-) -> None:
-    with pytest.raises(ChannelError, match="a name of 1 to 100 characters"):
+@pytest.mark.parametrize("name", ["", "q" * 101, "a b", "a,b", "a/b", "ü", "a\n", "\x1b[2J", "<b>", "a*"])
+def test_what_is_no_name_for_a_queue_is_refused_with_a_sentence(broker_connection: Any, name: str) -> None:
+    with pytest.raises(ChannelError, match=r"letters, digits and _ \. : - only, at most 100"):
         publish(broker_connection, "x", to=name)
 
 
@@ -618,3 +623,40 @@ def test_what_cannot_be_published_takes_the_others_along(broker_connection: Any)
         publish_both()
 
     assert not QueuedMessage.objects.exists()
+
+
+ADD = encode(TaskMessage(id="1", task="add", args=(1, "é"), reply_to="me", headers={"tenant": "acme"}))
+SOON = dt.datetime(2126, 3, 1, 12, 30, tzinfo=dt.UTC)
+
+
+def changed(**fields: Any) -> Envelope:
+    return dataclasses.replace(ADD, **fields)
+
+
+@pytest.mark.parametrize(
+    "posting",
+    [
+        Posting(envelope=ADD, queue="default"),
+        Posting(envelope=ADD, queue="mail", priority=9, sent_at=clock.now()),
+        Posting(envelope=ADD, queue="default", deliver_at=SOON),
+        Posting(envelope=ADD, queue="default", priority=99),
+        Posting(envelope=changed(body=ADD.body.encode("utf-16")), queue="default"),  # type: ignore[union-attr]
+        Posting(envelope=changed(content_encoding="utf-16"), queue="default"),
+        Posting(envelope=changed(headers={**ADD.headers, "compression": "gzip"}), queue="default"),
+        Posting(envelope=changed(properties={"expiration": "1000", "user_id": "u"}), queue="default"),
+        Posting(envelope=ADD, queue="default", exchange="unknown", routing_key="mail"),
+    ],
+)
+def test_messages_are_stored_as_kombu_would_have_them(posting: Posting) -> None:
+    embedded = Embedded("django://", {})
+    producer = kombu.Producer(embedded.connect().channel())
+
+    (stored,) = embedded.rows_of([posting])
+
+    with producer.channel.collecting() as published:
+        publishing.publish(producer, posting, sent_at=posting.sent_at, deliver_at=posting.deliver_at)
+    (expected,) = published
+    assert json.loads(stored.payload) == json.loads(expected.payload)
+    for column in ("queue", "priority", "state", "deliver_at", "claimed_by", "deliveries", "reason"):
+        assert getattr(stored, column) == getattr(expected, column)
+    assert posting.sent_at is None or stored.sent_at == expected.sent_at

@@ -11,7 +11,8 @@ import kombu
 import pytest
 from django.db import connection, transaction
 
-from django_tasks.brokers.broker import Posting, Receiver, broker
+from django_tasks.brokers.broker import Posting
+from django_tasks.brokers.handler import broker
 from django_tasks.message.message import Envelope
 from django_tasks.models import QueuedMessage
 from tests.threads import Errand
@@ -81,7 +82,7 @@ def test_consumers_on_sqlite_wait_for_each_other_in_every_mode(
 
 
 def receive_all(ready: threading.Barrier, owner: str) -> list[int]:
-    receiver = Receiver(broker(), ["default", "other"], owner)
+    receiver = broker().receiver(["default", "other"], owner)
     got: list[int] = []
     ready.wait(30)
     while True:
@@ -102,7 +103,7 @@ def test_receivers_producers_and_the_relay_do_not_get_into_each_others_way() -> 
         ready.wait(30)
         for number in range(MANY, MANY + 50):
             broker().publish([posting(number, queue="other"), posting(number + 1000)])
-            broker().wake_due()
+            broker().relay()
         return []
 
     errands = [Errand(lambda owner=owner: receive_all(ready, owner)) for owner in ("a", "b", "c")]
@@ -119,7 +120,7 @@ def test_a_message_locked_by_one_receiver_is_passed_over_by_another() -> None:
     if connection.vendor == "sqlite":
         pytest.skip("SQLite locks the whole database: the other one waits")
     fill(2)
-    first, second = Receiver(broker(), ["default"], "first"), None
+    first, second = broker().receiver(["default"], "first"), None
 
     with first.receive(1) as mine:
         theirs = Errand(lambda: receive_all(threading.Barrier(1), "second")).result()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -13,8 +14,9 @@ from django.db import OperationalError, connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from django_tasks.brokers import database
-from django_tasks.brokers.broker import Broker
+from django_tasks.brokers.embedded import Embedded
 from django_tasks.models.watch import ARRIVALS, ENDINGS, announce, watch
+from django_tasks.service import readable
 from tests.threads import Errand
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -61,6 +63,21 @@ class Waiting:
             transport._wait = fall_asleep
             drain_until(self.came, opened)
             return time.monotonic()
+
+
+def test_what_is_sent_over_the_watched_connection_itself_is_news_too() -> None:
+    """So are the next steps of a chain to the process that runs it alone."""
+    ear = watch(connection, ARRIVALS)
+    ear.changed()
+    quiet = ear.changed()
+
+    with transaction.atomic():
+        announce(connection, ARRIVALS)
+
+    assert ear.changed()
+    assert ear.changed() == quiet
+    assert quiet != ear.gives_signs
+    ear.close()
 
 
 def test_a_sleeping_consumer_is_woken_by_the_message_and_not_by_the_clock(
@@ -217,7 +234,26 @@ def test_inside_a_transaction_is_watched_without_listening() -> None:
 
 
 def test_an_empty_queue_on_a_broker_says_so() -> None:
-    empty = Broker("django://", {})
+    empty = Embedded("django://", {})
 
     assert empty.is_empty(["default"])
     assert empty.size("default") == 0
+
+
+def test_an_idle_watch_of_sqlite_is_told_by_the_kernel_of_a_commit() -> None:
+    if connection.vendor != "sqlite" or sys.platform != "linux":
+        pytest.skip("SQLite on Linux")
+    with transaction.atomic():
+        publish("a first one, so that there is something to watch")
+    notices = watch(connection, ARRIVALS)
+    notices.changed()
+    for _ in range(10):
+        notices.found(False)
+        notices.changed()
+    assert notices.fd is not None
+
+    Errand(lambda: publish("x")).result()
+
+    assert readable([notices.fd], 10)
+    assert notices.changed()
+    assert notices.fd is None, "what others write all the time is heard now and then"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from django_tasks.brokers.broker import broker
+from django_tasks.brokers.handler import broker
 
 if TYPE_CHECKING:
     from pytest_django import Settings

@@ -68,7 +68,7 @@ def test_a_database_that_is_not_there_is_an_error_with_a_guess(settings: Setting
     assert "Name one of default" in error.hint
 
 
-@pytest.mark.parametrize("url", ["amqp://host/", "nonsense", "django://elsewhere"])
+@pytest.mark.parametrize("url", ["carrier-pigeon://host/", "nonsense", "django://elsewhere"])
 def test_a_broker_url_that_will_not_do_is_an_error(settings: Settings, url: str) -> None:
     settings.DJANGO_TASKS = {"BROKER_URL": url}
 

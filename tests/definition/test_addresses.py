@@ -1,4 +1,4 @@
-"""Addresses as AMQP has them, where there is one exchange: the default one, which delivers by the queue's name."""
+"""Addresses as AMQP has them: the default exchange, which delivers by the queue's name, and declared ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from django_tasks import Task, task
 from django_tasks.definition.context import Context
-from django_tasks.exceptions import UnknownQueue
+from django_tasks.exceptions import UnknownQueue, Unroutable
 from django_tasks.message.message import TaskMessage
 
 
@@ -88,16 +88,124 @@ def test_opt_26_a_queue_goes_before_a_routing_key_whoever_names_it(
 
 
 @pytest.mark.parametrize("route", [(), {"elsewhere.*": "big"}, {"addresses.*": {"exchange": "media"}}])
-def test_opt_25_another_exchange_is_refused_with_advice(
+def test_opt_25_an_exchange_that_is_not_declared_is_refused_with_advice(
     sent: list[TaskMessage], routed: Callable[..., None], route: Any
 ) -> None:
     routed(route)
 
     with pytest.raises(
-        ValueError, match=r"exchange='media' does not say which queue.*write queue=.* own, big"
+        ValueError, match=r"No exchange 'media' is declared.*Bind a queue to it.*write queue=.* own, big"
     ):
         plain.apply_async(exchange="media", routing_key="images.small")
     assert sent == []
+
+
+EXCHANGES: Any = {
+    "own": None,
+    "big": {"exchange": "sizes", "routing_key": "large"},
+    "small": {"exchange": "sizes", "routing_key": "small"},
+    "images": {"exchange": "media", "exchange_type": "topic", "routing_key": "images.#"},
+    "previews": {"exchange": "media", "exchange_type": "topic", "binding_key": "*.small"},
+    "here": {"exchange": "everywhere", "exchange_type": "fanout"},
+    "there": {"exchange": "everywhere", "exchange_type": "fanout"},
+}
+
+
+@pytest.mark.parametrize(
+    ("asked", "route", "options", "expected"),
+    [
+        (
+            plain,
+            (),
+            {"exchange": "media", "routing_key": "images.small"},
+            ("images", "media", "images.small"),
+        ),
+        (
+            plain,
+            (),
+            {"exchange": "media", "routing_key": "films.small"},
+            ("previews", "media", "films.small"),
+        ),
+        (plain, (), {"exchange": "sizes", "routing_key": "large"}, ("big", "sizes", "large")),
+        (plain, (), {"exchange": "sizes", "routing_key": "small"}, ("small", "", "small")),
+        (plain, (), {"exchange": "everywhere"}, ("here", "everywhere", "")),
+        (plain, (), {"exchange": "everywhere", "routing_key": "x"}, ("here", "everywhere", "x")),
+        (plain, (), {"exchange": "own", "routing_key": "own"}, ("own", "", "own")),
+        (plain, (), {"exchange": "media", "routing_key": "images.small", "queue": "own"}, ("own", "", "own")),
+        (queued, (), {"exchange": "sizes", "routing_key": "large"}, ("own", "", "own")),
+        (
+            plain,
+            {"addresses.*": {"exchange": "media", "routing_key": "images.x"}},
+            {},
+            ("images", "media", "images.x"),
+        ),
+        (
+            plain,
+            {"addresses.*": {"exchange": "media"}},
+            {"routing_key": "x.small"},
+            ("previews", "media", "x.small"),
+        ),
+        (
+            plain,
+            {"addresses.*": {"queue": "own"}},
+            {"exchange": "sizes", "routing_key": "large"},
+            ("own", "", "own"),
+        ),
+    ],
+)
+def test_exe_14_opt_25_26_an_exchange_delivers_by_the_routing_key(
+    sent: list[TaskMessage], settings: Any, asked: Task, route: Any, options: Any, expected: Any
+) -> None:
+    """FEATURES ADV-01, OPT-24: a queue goes before both, whoever names it."""
+    settings.DJANGO_TASKS = {"TASK_QUEUES": EXCHANGES, "TASK_ROUTES": route}
+
+    asked.apply_async(**options)
+
+    info = Context.of(sent[0]).delivery_info
+    assert (sent[0].queue, info["exchange"], info["routing_key"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "refusal"),
+    [
+        ({"exchange": "media"}, r"'media' has no queue for routing_key=''.*bound by: images\.#, \*\.small"),
+        ({"exchange": "media", "routing_key": "films"}, r"'media' has no queue for routing_key='films'"),
+        (
+            {"exchange": "sizes", "routing_key": "larg"},
+            r"routing_key='larg'\. Did you mean 'large'\? .*add a binding",
+        ),
+        (
+            {"exchange": "medi", "routing_key": "x"},
+            r"No exchange 'medi' is declared\. Did you mean 'media'\?",
+        ),
+    ],
+)
+@pytest.mark.parametrize("mandatory", [True, None])
+def test_opt_27_an_exchange_that_has_no_queue_for_it_is_an_error_mandatory_or_not(
+    sent: list[TaskMessage], settings: Any, options: Any, refusal: str, mandatory: Any
+) -> None:
+    settings.DJANGO_TASKS = {"TASK_QUEUES": EXCHANGES}
+
+    with pytest.raises(Unroutable, match=refusal):
+        plain.apply_async(**options, mandatory=mandatory)
+    assert sent == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "options", "mandatory"),
+    [
+        (keyed, {}, True),
+        (keyed, {"mandatory": False}, False),
+        (plain, {"mandatory": True}, True),
+        (plain, {}, False),
+    ],
+)
+def test_opt_27_a_broker_is_asked_to_say_if_it_finds_no_queue(
+    sent: list[TaskMessage], asked: Task, options: Any, mandatory: bool
+) -> None:
+    asked.apply_async(**options)
+
+    assert sent[0].mandatory is mandatory
 
 
 @pytest.mark.parametrize("options", [{"routing_key": "imges"}, {"routing_key": "imges", "mandatory": True}])

@@ -10,7 +10,7 @@ from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from django_tasks import clock
-from django_tasks.brokers.broker import broker
+from django_tasks.brokers.handler import broker
 from django_tasks.dispatch.now import send
 from django_tasks.exceptions import DuplicateTaskId, EncodeError
 from django_tasks.message.message import TaskMessage
@@ -157,6 +157,23 @@ def test_of_a_bulk_with_something_that_cannot_be_written_nothing_is_sent() -> No
         send([message(args=(1,)), message(args=(object(),)), message(args=(2,))])
 
     assert sent() == (0, 0)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "large", [{"args": ("x" * 1000,)}, {"args": ("é" * 500,)}, {"headers": {"x": "x" * 1000}}]
+)
+def test_what_every_worker_would_refuse_for_its_size_is_not_sent(
+    settings: Any, large: dict[str, Any]
+) -> None:
+    settings.DJANGO_TASKS = {"MESSAGE_MAX_BYTES": 1000}
+    small = message(args=("x" * 800,), headers={"x": "x" * 800})
+
+    with pytest.raises(EncodeError, match="MESSAGE_MAX_BYTES"):
+        send([small, message(**large)])
+    send([small])
+
+    assert sent() == (1, 1)
 
 
 @pytest.mark.django_db

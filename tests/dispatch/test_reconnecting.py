@@ -10,7 +10,7 @@ from django.db import OperationalError as DatabaseAway
 from django.db import connection, transaction
 
 from django_tasks import exceptions, group, signals, task
-from django_tasks.brokers.broker import broker
+from django_tasks.brokers.handler import broker
 from django_tasks.dispatch import reconnecting
 from django_tasks.models import QueuedMessage, TaskResult
 

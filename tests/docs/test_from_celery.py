@@ -53,6 +53,9 @@ def test_a_key_is_there_with_that_default_or_said_to_come_later(key):
         ("SET-07", "task_ignore_result", "CELERY_IGNORE_RESULT", "TASK_IGNORE_RESULT"),
         ("SET-08", "result_expires", "CELERY_TASK_RESULT_EXPIRES", "RESULT_EXPIRES"),
         ("SET-09", "", "CELERY_SEND_TASK_ERROR_EMAILS", "SEND_TASK_ERROR_EMAILS"),
+        ("SET-10", "task_queues", "CELERY_QUEUES", "TASK_QUEUES"),
+        ("SET-10", "task_default_queue", "CELERY_DEFAULT_QUEUE", "TASK_DEFAULT_QUEUE"),
+        ("SET-10", "task_routes", "CELERY_ROUTES", "TASK_ROUTES"),
         ("SET-11", "imports", "CELERY_IMPORTS", "IMPORTS"),
         ("SET-16", "task_time_limit", "CELERYD_TASK_TIME_LIMIT", "TASK_TIME_LIMIT"),
         ("SET-16", "task_soft_time_limit", "CELERYD_TASK_SOFT_TIME_LIMIT", "TASK_SOFT_TIME_LIMIT"),
@@ -86,8 +89,9 @@ def test_the_map_and_the_system_check_agree(old):
 
 def test_every_key_of_ours_that_celery_has_under_the_same_name_is_on_the_map():
     ours_alone = {
-        "DATABASE", "EXECUTE_MIDDLEWARE", "HTTP_DISPATCH_ALLOWED_HOSTS", "MAX_CRASHES", "REDACT", "RESULT_CACHE",
-        "RESULT_MAX_BYTES", "SEND_MIDDLEWARE", "WORKER_LEASE",
+        "DATABASE", "EXECUTE_MIDDLEWARE", "HTTP_DISPATCH_ALLOWED_HOSTS", "MAX_CRASHES", "MESSAGE_MAX_BYTES",
+        "MESSAGE_SIGNING", "ON_BROKER_DOWN", "REDACT",
+        "RESULT_CACHE", "RESULT_MAX_BYTES", "SEND_MIDDLEWARE", "WORKER_LEASE",
     }  # fmt: skip
 
     assert set(EVERY_KEY) - set(KEYS) == ours_alone

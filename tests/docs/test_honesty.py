@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import django_tasks
-from django_tasks.brokers import broker
+from django_tasks.brokers import handler as brokers
 from django_tasks.definition.options import TASK_OPTIONS_TO_COME
 
 README = Path(__file__).parents[2] / "README.md"
@@ -19,8 +19,8 @@ MISSING: dict[str, Callable[[], bool]] = {
     "`async def` tasks": lambda: find_spec("django_tasks.worker.runners.event_loop") is None,
     "chains, groups or chords": lambda: not hasattr(django_tasks, "chain"),
     "schedules": lambda: find_spec("django_tasks.beat") is None,
-    "RabbitMQ": lambda: bool(broker.problems("amqp://localhost//")),
-    "Redis": lambda: bool(broker.problems("redis://localhost")),
+    "RabbitMQ": lambda: bool(brokers.problems("amqp://localhost//")),
+    "Redis": lambda: bool(brokers.problems("redis://localhost")),
     "`django.tasks`": lambda: find_spec("django_tasks.backends") is None,
 }
 

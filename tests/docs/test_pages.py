@@ -12,6 +12,7 @@ PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "CHANGELOG.md",
+    ROOT / "SECURITY.md",
     *sorted((ROOT / "docs").glob("*/*.md")),
 ]
 CODE_FILE = re.compile(r"`([a-z_]+/[a-z_0-9/]+\.py)`")

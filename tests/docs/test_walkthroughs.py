@@ -14,8 +14,8 @@ SIGN_UP = """
 >>> AsyncResult(response.content.decode()).get(timeout=30)
 'Welcome, ada'
 """
-#: The how-to whose sessions want a worker.
-WITH_A_WORKER = "workflows.md"
+#: The how-tos whose sessions want a worker.
+WITH_A_WORKER = ["workflows.md", "queues.md"]
 JOURNAL_MODE = """
 import django
 django.setup()
@@ -38,15 +38,16 @@ def test_the_shell_sessions_of_the_howtos_work(reader, root):
     reader.run("python manage.py migrate")
 
     for page in (root / "docs" / "howto").glob("*.md"):
-        if page.name != WITH_A_WORKER:
+        if page.name not in WITH_A_WORKER:
             reader.follow(page, only="pycon")
 
 
-def test_the_workflows_of_the_howto_work(reader, root):
+@pytest.mark.parametrize("name", WITH_A_WORKER)
+def test_the_sessions_beside_a_worker_work(reader, root, name):
     reader.has(project="mysite", app="shop")
     reader.write('# mysite/settings.py\nINSTALLED_APPS += ["shop", "django_tasks"]\n')
     reader.run("python manage.py migrate")
-    page = root / "docs" / "howto" / WITH_A_WORKER
+    page = root / "docs" / "howto" / name
 
     reader.follow(page, only="python")
     reader.type("python manage.py runworker")

@@ -168,11 +168,11 @@ def test_run_where_it_is_sent_it_is_atomic_too() -> None:
 @pytest.mark.django_db
 def test_a_foreign_message_cannot_make_it_untracked() -> None:
     from django_tasks import app
-    from django_tasks.brokers.broker import Receiver, broker
+    from django_tasks.brokers.handler import broker
     from django_tasks.worker.admission import admit
 
     app.send_task(note_atomically.name, ignore_result=True)
-    receiver = Receiver(broker(), ["default"], OWNER)
+    receiver = broker().receiver(["default"], OWNER)
     with receiver.receive(1) as deliveries:
         admitted = admit(deliveries, receiver, "worker@here")
 

@@ -261,8 +261,9 @@ def test_a_failed_batch_of_a_nested_chord_ends_all_of_it() -> None:
     assert in_queues(collect.name) == in_queues(total.name) == []
 
 
-def test_results_that_are_too_long_for_one_statement_end_the_body() -> None:
+def test_results_that_are_too_long_for_one_statement_end_the_body(settings: Any) -> None:
     """Each of them is short enough, and the end of the last one must be recorded. Only MariaDB has such a limit."""
+    settings.DJANGO_TASKS = {**settings.DJANGO_TASKS, "MESSAGE_MAX_BYTES": 100_000_000}
     sent: Any = chord([constant.s(number) for number in range(4)], collect.s()).apply_async()
     most = most_bytes(connection)
     long = '"' * ((most or 4_000_000) // 10)  # JSON in JSON, and quoted: each is several bytes

@@ -10,7 +10,7 @@ import kombu
 import pytest
 
 from django_tasks import registry
-from django_tasks.brokers.broker import broker
+from django_tasks.brokers.handler import broker
 from django_tasks.definition import order
 from django_tasks.definition.einfo import ExceptionInfo
 from django_tasks.message.message import TaskMessage

@@ -2,9 +2,11 @@
 
 import asyncio
 import base64
+import gc
 import os
 import random
 import signal
+import subprocess
 import time
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -14,9 +16,19 @@ from asgiref.sync import sync_to_async
 from django.db import connection, transaction
 from kombu import compression
 
-from django_tasks import AbortableTask, AsyncResult, Task, allow_join_result, current_task, signature, task
+from django_tasks import (
+    AbortableTask,
+    AsyncResult,
+    Task,
+    allow_join_result,
+    current_task,
+    signature,
+    states,
+    task,
+)
 from django_tasks.definition.request import Context
 from django_tasks.exceptions import Ignore, Reject, SoftTimeLimitExceeded, TimeoutError
+from django_tasks.models import TaskResult
 
 from .models import Entry
 
@@ -43,6 +55,25 @@ def nothing() -> None:
 @task
 def echo(value: Any) -> Any:
     return value
+
+
+@task
+def frozen() -> int:
+    """How many objects the collector of garbage leaves alone."""
+    return gc.get_freeze_count()
+
+
+@task
+def environment() -> list[str]:
+    """The names of the variables that a body can see."""
+    return list(os.environ)
+
+
+@task
+def leave_orphan() -> int:
+    """A process that outlives its parent for a moment; its id."""
+    script = "sleep 0.2 >/dev/null 2>&1 & echo $!"
+    return int(subprocess.run(["sh", "-c", script], capture_output=True, check=True).stdout)
 
 
 @task
@@ -80,6 +111,13 @@ def fail(text: str) -> None:
 def poison() -> None:
     enter(poison.request)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@task
+def leave() -> None:
+    """As the parent does where something makes itself a daemon."""
+    enter(leave.request)
+    os._exit(0)
 
 
 @task(ignore_result=True)
@@ -243,6 +281,35 @@ def show_limits() -> list[float | None]:
     return list(show_limits.request.timelimit)
 
 
+#: What tasks of this process never let go.
+hoarded: list[bytes] = []
+
+
+@task(bind=True)
+def hoard(self: Task[..., Any], megabytes: int) -> None:
+    enter(self.request)
+    hoarded.extend(b"x" * 1_000_000 for _ in range(megabytes))
+
+
+@task(bind=True, acks_late=True)
+def devour(self: Task[..., Any]) -> None:
+    """All the memory there is, at about 500 MB a second."""
+    enter(self.request)
+    take_all_memory()
+
+
+@task(bind=True)
+def devour_once(self: Task[..., Any]) -> None:
+    enter(self.request)
+    take_all_memory()
+
+
+def take_all_memory() -> None:
+    while True:
+        hoarded.append(b"x" * 5_000_000)
+        time.sleep(0.01)
+
+
 @task
 def sleep(seconds: float) -> str:
     enter(sleep.request)
@@ -252,8 +319,14 @@ def sleep(seconds: float) -> str:
 
 @task(acks_late=True)
 def loop_in_c() -> int:
-    """Never comes back to Python, so no signal handler and no other thread of the process runs."""
+    """Never comes back to Python, so no signal handler and no other thread of the process runs.
+
+    It begins when the process has written that it runs: a thread that stands still in a transaction would keep
+    SQLite's only lock, and nobody could ask for this task's end.
+    """
     enter(loop_in_c.request)
+    while not TaskResult.objects.filter(id=loop_in_c.request.id, status=states.STARTED).exists():
+        time.sleep(0.005)
     return sum(range(10**13))
 
 
@@ -695,3 +768,46 @@ def collect_atomically(values: Any) -> Any:
 @task(queue="other")
 def elsewhere(value: Any) -> Any:
     return value
+
+
+def transactions_around(seconds: float = 20.0) -> list[str]:
+    """What is left of the transactions that were open when this was called, and its own connection's (PostgreSQL).
+
+    Others are at work beside it, so that some are open at any time; of those that it found it sees the end.
+    """
+    own = connection.connection
+    if connection.in_atomic_block or (
+        own and own.info.transaction_status != own.info.transaction_status.IDLE
+    ):
+        return ["its own"]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        (began,) = cursor.fetchone()
+        ends = time.monotonic() + seconds
+        while True:
+            cursor.execute(
+                "SELECT state || ': ' || query FROM pg_stat_activity WHERE datname = current_database() "
+                "AND backend_type = 'client backend' AND pid <> pg_backend_pid() AND xact_start < %s",
+                [began],
+            )
+            left = [said for (said,) in cursor.fetchall()]
+            if not left or time.monotonic() > ends:
+                return left
+            time.sleep(0.01)
+
+
+@task(bind=True)
+def see_transactions(self: Task[..., Any], retries: int = 0) -> list[str]:
+    if self.request.retries < retries:
+        raise self.retry(countdown=0)
+    return transactions_around()
+
+
+@task
+async def see_transactions_async() -> list[str]:
+    return await sync_to_async(transactions_around)()
+
+
+@task(atomic=True)
+def see_transactions_atomically() -> list[str]:
+    return transactions_around(seconds=0)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from types import ModuleType
+from typing import ClassVar
 
 import pytest
 
@@ -10,6 +14,9 @@ from django_tasks.message.errors import read_error, write_error
 
 
 class Wants(Exception):
+    class Inner(Exception):
+        pass
+
     def __init__(self, one: int, two: int) -> None:
         super().__init__("only this is kept")
 
@@ -39,6 +46,40 @@ def test_what_is_no_exception_is_never_called(name: str) -> None:
     error = read_error({"exc_type": name, "exc_module": "os", "exc_message": ["true"]})
 
     assert isinstance(error, Exception)
+
+
+class Trap:
+    """What is read of it leaves a trace."""
+
+    touched: ClassVar[list[str]] = []
+
+    @property
+    def error(self) -> type[Exception]:
+        self.touched.append("property")
+        return ValueError
+
+
+@pytest.mark.parametrize(
+    "name", ["lazy", "TRAP.error", "TRAP.__class__", "subprocess.SubprocessError", "Trap.error.fget"]
+)
+def test_looking_for_a_class_runs_nothing_and_leaves_its_module(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A lazy module imports what it is asked for; other objects do what they like."""
+    module = ModuleType("trapped")
+    module.__dict__.update(TRAP=Trap(), Trap=Trap, subprocess=subprocess, __getattr__=Trap.touched.append)
+    monkeypatch.setitem(sys.modules, "trapped", module)
+
+    error = read_error({"exc_type": name, "exc_module": "trapped", "exc_message": ["x"]})
+
+    assert Trap.touched == []
+    assert type(error).__module__ == "trapped"
+
+
+def test_a_class_within_a_class_is_found() -> None:
+    error = again(Wants.Inner("x"))
+
+    assert type(error) is Wants.Inner
 
 
 @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])

@@ -17,7 +17,7 @@ NOW = dt.datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=dt.UTC)
 LATER = NOW + dt.timedelta(seconds=2.5)
 
 
-WAYS = ["upsert", "many", *(["unnest"] if connection.vendor == "postgresql" else [])]
+WAYS = sorted({"upsert", "many", recording.WAYS[connection.vendor].__name__})
 
 
 @pytest.fixture(params=WAYS)

@@ -35,7 +35,7 @@ def test_who_has_a_lease_is_alive_and_who_has_not_is_lapsed() -> None:
 def test_a_lapsed_worker_nobody_gave_up_may_go_on() -> None:
     worker("late", NOW - SECOND)
 
-    assert Worker.objects.all().renew("late", NOW + SECOND)
+    assert Worker.objects.all().renew("late", {"lease_until": NOW + SECOND})
     assert Worker.objects.alive(NOW).count() == 1
 
 
@@ -44,8 +44,8 @@ def test_who_was_given_up_hears_so_at_the_next_renewal() -> None:
     worker("late", NOW - SECOND)
     Worker.objects.all().bury("late", NOW)
 
-    assert not Worker.objects.all().renew("late", NOW + SECOND)
-    assert not Worker.objects.all().renew("unknown", NOW + SECOND)
+    assert not Worker.objects.all().renew("late", {"lease_until": NOW + SECOND})
+    assert not Worker.objects.all().renew("unknown", {"lease_until": NOW + SECOND})
     assert not Worker.objects.alive(NOW).exists()
 
 

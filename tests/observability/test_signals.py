@@ -220,6 +220,25 @@ def test_sending_is_told_before_and_after_with_celery_s_arguments(listen: Callab
 
 
 @pytest.mark.django_db(transaction=True)
+def test_opt_25_26_sending_is_told_with_the_exchange_and_its_routing_key(
+    listen: Callable[..., Told], settings: Any
+) -> None:
+    settings.DJANGO_TASKS = {"TASK_QUEUES": {"sums": {"exchange": "maths", "exchange_type": "fanout"}}}
+    told = listen("before_task_publish", "after_task_publish", sender="signals.add")
+
+    add.apply_async((2, 3), exchange="maths", routing_key="sum")
+    add.apply_async((2, 3), routing_key="sums")
+
+    addresses = [(name, about["exchange"], about["routing_key"]) for name, about in told]
+    assert addresses == [
+        ("before_task_publish", "maths", "sum"),
+        ("after_task_publish", "maths", "sum"),
+        ("before_task_publish", "", "sums"),
+        ("after_task_publish", "", "sums"),
+    ]
+
+
+@pytest.mark.django_db(transaction=True)
 def test_what_was_rolled_back_was_not_sent(listen: Callable[..., Told]) -> None:
     told = listen("before_task_publish", "after_task_publish")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -13,8 +15,11 @@ from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
 from django_tasks import clock, conf
-from django_tasks.models import TaskGroup, TaskResult
+from django_tasks.models import TaskGroup, TaskResult, Worker
 from django_tasks.results import retention
+from django_tasks.worker.board import Board
+from django_tasks.worker.housekeeper import Housekeeper
+from django_tasks.worker.options import WorkerOptions
 
 pytestmark = pytest.mark.django_db
 
@@ -34,7 +39,7 @@ def left() -> set[str]:
 
 
 def test_by_default_a_result_is_kept_for_a_day(send: Send) -> None:
-    send(status="SUCCESS", finished_at=ago(hours=25))
+    send(status="SUCCESS", finished_at=ago(hours=26))
     kept = send(status="SUCCESS", finished_at=ago(hours=23))
 
     assert retention.prune_all() == 1
@@ -156,3 +161,71 @@ def test_what_the_body_of_a_chord_waits_for_is_kept_until_it_is_sent(send: Send)
     assert retention.prune_all() == 2
     assert left() == set()
     assert not TaskGroup.objects.exists()
+
+
+def a_worker(id: str, **values: Any) -> None:
+    Worker.objects.create(
+        id=id,
+        name=id,
+        pid=1,
+        processes=1,
+        threads=1,
+        started_at=ago(days=9),
+        lease_until=ago(days=3),
+        **values,
+    )
+
+
+def a_housekeeper() -> Housekeeper:
+    options = WorkerOptions(queues=("default",))
+    return Housekeeper(options=options, board=Board(1, 1, uuid.uuid4().hex), pid=os.getpid())
+
+
+def test_a_lost_worker_is_told_of_for_a_day() -> None:
+    a_worker("long lost", lost_at=ago(hours=25))
+    a_worker("lost", lost_at=ago(hours=23))
+    a_worker("not given up by anybody")
+
+    assert retention.prune_workers() == 1
+    assert set(Worker.objects.values_list("id", flat=True)) == {"lost", "not given up by anybody"}
+
+
+def test_a_batch_of_lost_workers_is_deleted_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "BATCH", 2)
+    for number in range(3):
+        a_worker(f"worker {number}", lost_at=ago(days=2))
+
+    assert [retention.prune_workers() for _ in range(3)] == [2, 1, 0]
+
+
+def test_the_housekeeper_deletes_what_is_kept_for_a_time(send: Send) -> None:
+    send(status="SUCCESS", finished_at=ago(days=3))
+    a_worker("long lost", lost_at=ago(days=2))
+
+    assert a_housekeeper().delete_expired() is None
+
+    assert (left(), Worker.objects.count()) == (set(), 0)
+
+
+def test_results_by_the_batch_do_not_keep_the_rest_waiting(
+    send: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "BATCH", 2)
+    for _ in range(3):
+        send(status="SUCCESS", finished_at=ago(days=3))
+    a_worker("long lost", lost_at=ago(days=2))
+
+    assert a_housekeeper().delete_expired() == retention.PAUSE
+
+    assert (len(left()), Worker.objects.count()) == (1, 0)
+
+
+def test_whatever_there_is_much_of_is_deleted_batch_after_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "BATCH", 2)
+    for number in range(3):
+        a_worker(f"worker {number}", lost_at=ago(days=2))
+    housekeeper = a_housekeeper()
+
+    assert [housekeeper.delete_expired() for _ in range(2)] == [retention.PAUSE, None]
+
+    assert not Worker.objects.exists()

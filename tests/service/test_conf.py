@@ -28,6 +28,12 @@ def test_without_settings_there_are_defaults() -> None:
     )
 
 
+def test_a_word_that_is_none_of_the_choices_is_refused_with_these() -> None:
+    (problem,) = problems(ON_BROKER_DOWN="outbux")
+
+    assert problem == "DJANGO_TASKS['ON_BROKER_DOWN'] must be one of None, 'outbox', 'raise', not 'outbux'."
+
+
 def test_every_key_has_a_sentence_and_a_default_that_fits_it() -> None:
     for field in dataclasses.fields(conf.Settings):
         assert field.metadata["sentence"].endswith(".")
@@ -69,9 +75,10 @@ def test_a_key_that_is_no_text_is_refused() -> None:
         ("MAX_CRASHES", "3", "a whole number"),
         ("WORKER_LEASE", "30", "a number"),
         ("WORKER_LEASE", False, "a number"),
-        ("TASK_QUEUES", "mail", "a list of strings"),
-        ("TASK_QUEUES", [1], "a list of strings"),
-        ("TASK_QUEUES", {"mail": 1}, "a list of strings"),
+        ("TASK_QUEUES", "mail", "a mapping or a list"),
+        ("IMPORTS", "mail", "a list of strings"),
+        ("IMPORTS", [1], "a list of strings"),
+        ("IMPORTS", {"mail": 1}, "a list of strings"),
         ("BROKER_TRANSPORT_OPTIONS", [], "dict"),
     ],
 )

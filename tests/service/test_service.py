@@ -14,6 +14,7 @@ import pytest
 from django.db import OperationalError
 
 from django_tasks import backoff
+from django_tasks.exceptions import OperationalError as BrokerError
 from django_tasks.service import Loop, Service, Wakeup, readable, running
 from tests.workers import PATIENCE
 
@@ -282,6 +283,29 @@ def test_a_database_that_is_away_for_a_moment_is_a_warning_and_for_long_an_error
     loop.run()
 
     assert [record.levelno for record in caplog.records] == [logging.WARNING, logging.WARNING, logging.ERROR]
+
+
+def test_a_broker_that_is_away_is_told_in_one_line_and_less_and_less_often(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    loop, _, _ = failing(9, BrokerError("The broker is away."))
+
+    loop.run()
+
+    assert [record.getMessage().partition(" in a row")[0] for record in caplog.records] == [
+        f"test failed ({number}" for number in (1, 2, 3, 4, 8)
+    ]
+    assert {(record.levelno, record.exc_info) for record in caplog.records} == {(logging.WARNING, None)}
+
+
+def test_the_pauses_after_failures_grow_up_to_what_the_loop_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backoff.random, "uniform", lambda low, high: high)
+    loop, pauses, _ = failing(5, ZeroDivisionError())
+    loop.longest = 2.0
+
+    loop.run()
+
+    assert pauses == [0.5, 1.0, 2.0, 2.0, 2.0]
 
 
 def test_a_failing_cleanup_does_not_end_the_loop() -> None:

@@ -102,7 +102,7 @@ def test_a_second_demo_forgets_the_first(tmp_path: Path) -> None:
 
 
 def test_a_demo_over_its_time_says_so_and_fails(tmp_path: Path) -> None:
-    with the_demo("--limit", "1", database=tmp_path / "demo.sqlite3") as demo:
+    with the_demo("--limit", "1", "--comments", "50000", database=tmp_path / "demo.sqlite3") as demo:
         output, _ = demo.communicate(timeout=PATIENCE)
 
     assert demo.returncode == 1

@@ -1,40 +1,34 @@
-"""Fixtures that start real workers."""
+"""What tells of a worker to monitors, for tests that need no whole worker."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+import uuid
 
 import pytest
-from django.db import connections
 
-from tests.workers import RunningWorker, Start
-
-
-@pytest.fixture
-def start_worker(transactional_db: None, tmp_path: Path) -> Iterator[Start]:
-    """Starts `manage.py runworker` with the given arguments; what still runs at the end is killed."""
-    started: list[RunningWorker] = []
-
-    def start(*arguments: str, **environment: str) -> RunningWorker:
-        worker = RunningWorker(tmp_path / f"worker{len(started)}.log", arguments, environment)
-        started.append(worker)
-        return worker
-
-    yield start
-    for worker in started:
-        worker.kill_group()
-        print(f"--- {worker.log.name}\n{worker.output}")
-    connections.close_all()
+from django_tasks.brokers import connecting
+from django_tasks.worker.events.sender import EventSender
+from django_tasks.worker.events.shared import Shared
+from tests.services import Server
 
 
 @pytest.fixture
-def run_burst(start_worker: Start) -> Callable[..., RunningWorker]:
-    """Runs a worker until the queues are empty, and checks that it ended well."""
+def url(shared_server: Server) -> str:
+    return shared_server.url
 
-    def run(*arguments: str, **environment: str) -> RunningWorker:
-        worker = start_worker("--burst", *arguments, **environment)
-        assert worker.wait() == 0, worker.output
-        return worker
 
-    return run
+@pytest.fixture
+def name() -> str:
+    return f"worker-{uuid.uuid4().hex[:12]}@host"
+
+
+@pytest.fixture
+def shared() -> Shared:
+    return Shared(places=2)
+
+
+@pytest.fixture
+def sender(url: str, name: str, shared: Shared) -> EventSender:
+    return EventSender(
+        connect=lambda: connecting.connection(url, {}), hostname=name, pid=shared.pid, clock=shared.clock(0)
+    )

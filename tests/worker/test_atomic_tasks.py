@@ -28,7 +28,7 @@ from tests.workers import RunningWorker, Start, all_final, eventually, status
 pytestmark = pytest.mark.worker
 
 #: How many task processes the proof kills. Each costs about a second.
-KILLS = int(os.environ.get("TEST_ATOMIC_KILLS", "40"))
+KILLS = int(os.environ.get("TEST_ATOMIC_KILLS", "20"))
 
 
 def entries(id: str) -> int:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
 
 from django_tasks import AsyncResult, chain, group, signature
 from django_tasks.models import QueuedMessage, TaskResult
 from tests.ledger.models import Entry
 from tests.ledger.tasks import add, note_value, on_error_id, plus, who
-from tests.workers import PATIENCE, ROOT, RunningWorker, Start, eventually
+from tests.workers import PATIENCE, RunningWorker, Start, eventually, program
 
 celery = pytest.importorskip("celery", reason="Celery is not installed: there is nobody to work with")
 pytestmark = pytest.mark.worker
@@ -29,25 +23,8 @@ THEIRS, OURS = "other", "default"
 @pytest.fixture
 def both(start_worker: Start, tmp_path: Path) -> Iterator[RunningWorker]:
     """A worker of Celery's for the queue `other`, and ours for the queue `default`."""
-    log = tmp_path / "celery.log"
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.worker.celery_peer"],
-            cwd=ROOT,
-            env={
-                **os.environ,
-                "DJANGO_SETTINGS_MODULE": "tests.settings",
-                "TEST_DATABASE_NAME": str(connection.settings_dict["NAME"]),
-            },
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    yield start_worker("--processes=1", f"--queues={OURS}")
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait(PATIENCE)
-    print(f"--- {log.name}\n{log.read_text(errors='replace')}")
+    with program("-m", "tests.interop.peer", log=tmp_path / "celery.log", PEER_BROKER="django://"):
+        yield start_worker("--processes=1", f"--queues={OURS}")
 
 
 def peer() -> Any:

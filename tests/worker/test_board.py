@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from django_tasks.worker.board import ALIVE, DEAD, FREE, MOST_CLAIMED, Board, Seat, worker_of
+from django_tasks.models.result_claims import worker_of
+from django_tasks.worker.board import ALIVE, DEAD, FREE, MOST_CLAIMED, Board, Seat
 
 
 @pytest.fixture
@@ -112,6 +113,18 @@ def test_a_seat_taken_again_remembers_nothing(seat: Seat) -> None:
     seat.take(8)
 
     assert (seat.running(), seat.unsettled(), seat.done, seat.owner) == ([], [], 0, "w.8")
+
+
+@pytest.mark.parametrize("coroutines", [0, 100])
+def test_a_process_knows_how_many_have_a_free_thread_before_it_or_at_all_if_it_has_none(
+    coroutines: int,
+) -> None:
+    board = Board(seats=4, threads=1, worker_id="w", coroutines=coroutines)
+    for serial, one in enumerate(board.seats[1:], 1):
+        one.take(serial)
+    board.seats[2].begin(0, "id")
+
+    assert [board.idle_before(one) for one in board.seats] == [0, 0, 2, 1]
 
 
 def test_without_a_lease_nothing_may_be_claimed(board: Board) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import signal
 from collections import Counter
 
@@ -12,6 +11,7 @@ import pytest
 
 from django_tasks import chord
 from django_tasks.models import TaskGroup, TaskResult
+from tests.chance import chance
 from tests.ledger.models import Entry
 from tests.ledger.tasks import collect_atomically, constant_again
 from tests.workers import Start, all_final, eventually
@@ -36,12 +36,12 @@ def test_whatever_is_killed_every_body_runs_once_with_the_right_list(start_worke
     def ended() -> int:
         return TaskResult.objects.final().count()
 
-    kills = 0
+    chosen, kills = chance(), 0
     for aim in range(50, CHORDS * SIZE, 50):
         eventually(lambda aim=aim: ended() >= aim, f"{aim} have ended")
-        eventually(lambda: worker.children()[1:], "somebody to kill")
+        _, *processes = worker.family()
         with contextlib.suppress(ProcessLookupError):
-            os.kill(random.choice(worker.children()[1:]), signal.SIGKILL)
+            os.kill(chosen.choice(processes), signal.SIGKILL)
             kills += 1
     eventually(lambda: all_final() and not TaskGroup.objects.unfinished().exists(), "an end for all")
 

@@ -14,8 +14,8 @@ from django_tasks.exceptions import WorkerLostError
 from django_tasks.models import QueuedMessage, TaskResult, Worker
 from django_tasks.results.async_result import AsyncResult
 from tests.ledger.models import Entry
-from tests.ledger.tasks import hold, hold_again, note, poison, poison_untracked
-from tests.workers import Start, all_final, eventually, freeze, status
+from tests.ledger.tasks import hold, hold_again, leave, leave_orphan, note, poison, poison_untracked
+from tests.workers import PATIENCE, Start, all_final, eventually, freeze, status
 
 pytestmark = pytest.mark.worker
 
@@ -109,6 +109,19 @@ def test_a_poison_task_stops_itself_and_harms_no_neighbour(start_worker: Start) 
     assert Entry.objects.exclude(task_id=poisoned.id).count() == 50
 
 
+def test_a_body_that_ends_its_process_as_if_in_peace_is_lost_and_nothing_else(start_worker: Start) -> None:
+    sent = leave.delay()
+    neighbours = note.bulk([(number,) for number in range(50)])
+    start_worker("--processes=1")
+
+    with pytest.raises(WorkerLostError, match="died while running it"):
+        sent.get(timeout=40)
+    for neighbour in neighbours:
+        neighbour.get(timeout=40)
+
+    assert Entry.objects.count() == 51
+
+
 def test_an_untracked_poison_task_is_set_aside(start_worker: Start) -> None:
     poison_untracked.delay()
     start_worker("--processes=1")
@@ -188,3 +201,16 @@ def test_the_outcome_of_a_process_that_was_given_up_is_refused(start_worker: Sta
 
     assert status(sent.id) == "FAILURE"
     assert runs_of(sent) == 1
+
+
+def test_what_a_task_leaves_behind_is_buried_by_the_first_process_of_a_container(
+    start_worker: Start,
+) -> None:
+    worker = start_worker("--processes=1", DJANGO_SETTINGS_MODULE="tests.worker.reaping_settings")
+
+    orphan = leave_orphan.delay().get(timeout=PATIENCE)
+    eventually(lambda: not Path(f"/proc/{orphan}").exists(), "the orphan is gone, and no zombie")
+    worker.terminate()
+
+    assert worker.wait() == 0
+    assert "supervisor failed" not in worker.output

@@ -10,7 +10,7 @@ import pytest
 
 from django_tasks import app, group, result_from_tuple, uuid
 from django_tasks.exceptions import ChordError
-from django_tasks.models import QueuedMessage, TaskResult
+from django_tasks.models import TaskResult
 from tests.ledger.tasks import add, constant, elsewhere, fail, nap, total
 from tests.workers import RunningWorker
 
@@ -67,18 +67,15 @@ def test_blt_06_parts_of_workflows_are_tasks(run_burst: Run) -> None:
     assert results == {"accumulate": [1, 2], "accumulate one": [1, 2], "map": [3, 7], "starmap": [3, 7]}
 
 
-def test_blt_06_a_chain_is_no_task_and_an_unlock_is_unknown(run_burst: Run) -> None:
-    """In Celery a chain is none either; what counts headers here is their rows."""
+def test_blt_06_a_chain_is_no_task(run_burst: Run) -> None:
+    """In Celery neither."""
     chained = send("chain", tasks=[add.s(1, 2), add.s(3)])
-    unlock = send("chord_unlock", "group", as_dict(total.s()), result=[])
 
     run_burst()
 
     assert chained.state == "FAILURE"
     with pytest.raises(NotImplementedError, match="Send its first step"):
         chained.get(timeout=0)
-    assert unlock.state == "PENDING"
-    assert "celery.chord_unlock" in QueuedMessage.objects.get().reason
 
 
 def test_a_map_goes_to_the_queue_of_its_task(run_burst: Run) -> None:

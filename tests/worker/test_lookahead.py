@@ -5,8 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_tasks.worker.board import MOST_CLAIMED
+from django_tasks.worker.board import MOST_CLAIMED, Board
 from django_tasks.worker.lookahead import MOST, Lookahead
+from django_tasks.worker.options import WorkerOptions
+from django_tasks.worker.process import TaskProcess
 
 seconds = st.floats(min_value=0, max_value=1e5)
 
@@ -53,3 +55,14 @@ def test_never_more_than_the_board_remembers_and_never_a_slot_left_idle(
     assert room >= 0
     assert outstanding + room <= max(MOST_CLAIMED, outstanding)
     assert outstanding + room >= min(slots, outstanding + room + 1) or outstanding >= slots
+
+
+def test_a_new_process_begins_with_what_the_others_have_learned() -> None:
+    options = WorkerOptions(queues=("default",))
+    board = Board(1, options.threads, "w", coroutines=options.concurrency)
+    board.seats[0].take(1)
+
+    board.expected = 0.001
+
+    lookahead = TaskProcess(options=options, seat=board.seats[0]).consumer.lookahead
+    assert lookahead.room(outstanding=0, longest_running=0) == MOST

@@ -69,7 +69,7 @@ def claims(runner: FakeRunner) -> Claims:
         seat=board.seats[0],
         runner=runner,  # type: ignore[arg-type]
         lookahead=Lookahead(1),
-        receiver=lambda: pytest.fail("nothing here is untracked"),
+        holder=lambda: pytest.fail("nothing here is untracked"),
     )
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from django.db.models import F
 
+from django_tasks import clock
 from django_tasks.execution import journal
 from django_tasks.execution.outcome import Request, Succeeded
 from django_tasks.message.message import TaskMessage
-from django_tasks.models import QueuedMessage, TaskResult
+from django_tasks.models import QueuedMessage, TaskResult, Worker
 from django_tasks.results.async_result import AsyncResult
 from django_tasks.worker import rescue as rescue_module
 from django_tasks.worker import verdicts
@@ -120,6 +123,51 @@ def test_what_had_ended_is_recorded_with_what_had_not(rescue: Rescue, seat: Seat
     rescue.clear(seat)
 
     assert (status(ended.id), status(unwanted.id)) == ("SUCCESS", "REVOKED")
+
+
+@pytest.mark.django_db
+def test_what_its_process_claimed_in_the_place_of_a_body_has_not_begun(rescue: Rescue, seat: Seat) -> None:
+    sent = hold.delay("/no/gate")
+    run(seat, 0, sent)
+    seat.disown(0, sent.id)
+
+    rescue.clear(seat)
+
+    assert status(sent.id) == "PENDING"
+    assert TaskResult.objects.get(id=sent.id).crashes == 0
+    assert QueuedMessage.objects.ready().count() == 1
+
+
+@pytest.mark.django_db
+def test_a_worker_does_not_give_itself_up_however_late_it_is(rescue: Rescue, board: Board) -> None:
+    rescue.lease.turn()
+    Worker.objects.update(lease_until=F("lease_until") - dt.timedelta(days=1))
+
+    rescue.rescue_lost_workers()
+
+    assert Worker.objects.get(id=board.worker_id).lost_at is None
+
+
+@pytest.mark.django_db
+def test_of_two_who_rescue_a_lost_worker_the_second_takes_nothing_from_what_the_first_counted(
+    rescue: Rescue,
+) -> None:
+    lost = Worker.objects.create(
+        **dict.fromkeys(("started_at", "renewed_at", "lease_until"), clock.to_storage(clock.now())),
+        id="lost",
+        pid=1,
+        processes=1,
+        threads=1,
+    )
+    owner = f"{lost.id}.1"
+    TaskResult.objects.claim([note.delay(number).id for number in range(3)], owner)
+
+    rescue.rescue_worker(lost.id, [owner])
+    rescue.rescue_worker(lost.id, [owner])
+
+    lost.refresh_from_db()
+    assert lost.lost_at is not None
+    assert lost.recovered == 3
 
 
 @pytest.mark.worker

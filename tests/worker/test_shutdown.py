@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from django_tasks import app
 from django_tasks.exceptions import WorkerLostError
 from django_tasks.models import QueuedMessage, TaskResult, Worker
 from django_tasks.results.async_result import AsyncResult
@@ -32,6 +33,7 @@ def test_at_sigterm_what_runs_ends_and_the_rest_goes_back_at_once(
     begins(running)
 
     worker.terminate()
+    eventually(lambda: "Ending: " in worker.output, "it has heard")
     eventually(lambda: QueuedMessage.objects.ready().count() == len(behind), "all unstarted ones are back")
     gate.touch()
 
@@ -138,3 +140,77 @@ def test_a_worker_in_one_process_ends_in_peace_too(start_worker: Start, tmp_path
     assert worker.wait() == 0
     assert status(sent.id) == "SUCCESS"
     assert not Worker.objects.exists()
+
+
+def test_a_stop_that_comes_before_a_process_is_ready_for_it_is_not_lost(
+    start_worker: Start, tmp_path: Path
+) -> None:
+    worker = start_worker(
+        "--processes=1",
+        "--grace=600",
+        DJANGO_SETTINGS_MODULE="tests.worker.slow_birth_settings",
+        GATES=str(tmp_path),
+    )
+    for kind in ("Housekeeper", "TaskProcess"):
+        eventually((tmp_path / kind).with_suffix(".born").exists, "both are born")
+    housekeeper, task_process = worker.children()
+
+    worker.terminate()
+    for pid, kind in ((task_process, "TaskProcess"), (housekeeper, "Housekeeper")):
+        eventually(lambda pid=pid: is_pending(signal.SIGTERM, pid), f"{kind} is asked to end")
+        (tmp_path / kind).touch()
+
+    assert worker.wait() == 0
+
+
+def is_pending(number: signal.Signals, pid: int) -> bool:
+    """Was it sent, and not heard yet?"""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    (mask,) = (int(line.split()[1], 16) for line in lines if line.startswith("ShdPnd"))
+    return bool(mask >> (number - 1) & 1)
+
+
+@pytest.mark.parametrize("size", ["--processes=1", "--processes=0"])
+def test_a_drained_worker_takes_nothing_more_and_ends_when_it_is_idle(
+    start_worker: Start, tmp_path: Path, size: str
+) -> None:
+    gate = tmp_path / "gate"
+    running = hold.delay(str(gate))
+    worker = start_worker(size, "--grace=0")
+    begins(running)
+
+    assert app.control.drain() == 1
+    eventually(lambda: Worker.objects.filter(ending_at__isnull=False).exists(), "it says so")
+    later = note.delay(1)
+    assert worker.process.poll() is None
+    gate.touch()
+
+    assert worker.wait() == 0
+    assert (status(running.id), status(later.id)) == ("SUCCESS", "PENDING")
+    assert not Worker.objects.exists()
+
+
+def test_a_signal_gives_what_is_being_drained_its_grace(start_worker: Start, tmp_path: Path) -> None:
+    sent = hold.delay(str(tmp_path / "gate"))
+    worker = start_worker("--processes=1", "--grace=0.2")
+    begins(sent)
+    app.control.drain()
+    eventually(lambda: "Draining: " in worker.output, "it has heard")
+
+    worker.terminate()
+
+    assert worker.wait() == 0
+    with pytest.raises(WorkerLostError, match="grace at a shutdown"):
+        sent.get()
+
+
+def test_a_worker_says_how_much_memory_it_has_and_how_much_it_runs(
+    start_worker: Start, tmp_path: Path
+) -> None:
+    sent = hold.delay(str(tmp_path / "gate"))
+    start_worker("--processes=1", TEST_WORKER_LEASE="1.5")
+    begins(sent)
+
+    eventually(lambda: Worker.objects.filter(busy=1).exists(), "the next renewal")
+
+    assert Worker.objects.get().memory > 10_000_000

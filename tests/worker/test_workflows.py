@@ -53,6 +53,7 @@ def test_each_shape_comes_to_what_it_should(run_burst: Run) -> None:
     assert not TaskGroup.objects.unfinished().exists()
 
 
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")  # or that is all one sees of a failure
 @settings(
     deadline=None,
     max_examples=2,  # the first is the smallest there is

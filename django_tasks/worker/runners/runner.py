@@ -6,7 +6,7 @@ import queue
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,6 +18,7 @@ from django_tasks.execution.outcome import Outcome, Reported, Request
 from django_tasks.service import Wakeup
 from django_tasks.worker.board import Seat
 from django_tasks.worker.limits import Limits, SoftLimit
+from django_tasks.worker.retirement import Retirement
 
 from .event_loop import EventLoop
 
@@ -33,8 +34,11 @@ class Underway:
 class Runner(ABC):
     """Takes requests in order and leaves their outcomes in `finished`, ringing `done`."""
 
-    def __init__(self, *, seat: Seat, slots: int, done: Wakeup, concurrency: int = 0) -> None:
+    def __init__(
+        self, *, seat: Seat, slots: int, done: Wakeup, retirement: Retirement, concurrency: int = 0
+    ) -> None:
         self.seat = seat
+        self.retirement = retirement
         self.slots = slots
         #: The slots after ours are for coroutines.
         self.event_loop = EventLoop(self, range(slots, slots + concurrency))
@@ -43,7 +47,8 @@ class Runner(ABC):
         self.finished: deque[Outcome] = deque()
         #: The last state that each body under way has shown and nobody has written yet, by identity of the request.
         self.reported: dict[int, Reported] = {}
-        #: Requests that came to their turn when the lease was over, so that they may be somebody else's.
+        #: Requests that came to their turn when the lease was over, so that they may be somebody else's, or too late in
+        #: the life of this process.
         self.refused: deque[Request] = deque()
         self.underway: dict[int, Underway] = {}
         #: Is somebody asleep who wants to hear of the next outcome? Ringing costs a system call, so others don't.
@@ -94,6 +99,10 @@ class Runner(ABC):
     def running(self) -> list[Underway]:
         return list(self.underway.values())
 
+    def has_idle_slot(self) -> bool:
+        """Could it run another plain task now?"""
+        return any(slot not in self.underway for slot in range(self.slots))
+
     def longest_running(self) -> float:
         """Seconds since the oldest body under way began that is no coroutine."""
         now = clock.monotonic()
@@ -108,8 +117,8 @@ class Runner(ABC):
                 self.end(slot, execute(request, limit=limit, report=self.show))
 
     def begin(self, slot: int, request: Request) -> Limits | None:
-        """The body is about to be called; under which limits. `None`: it may not be, for the lease is over."""
-        if request.tracked and not self.seat.board.has_lease():
+        """The body is about to be called; under which limits. `None`: it may not be, see `refused`."""
+        if (request.tracked and not self.seat.board.has_lease()) or not self.retirement.lets_begin():
             self.refused.append(request)
             self.tell()
             return None
@@ -126,6 +135,13 @@ class Runner(ABC):
         # Only now: at no moment is the request neither running nor finished.
         del self.underway[slot]
         self.tell()
+
+    def disown(self, ids: Set[str]) -> None:
+        """These tasks were claimed. One of them may have replaced a body of its id that runs here to its end."""
+        with self._ending:  # so that no slot is somebody else's in the middle of this
+            for slot, task in list(self.underway.items()):
+                if task.request.tracked and task.request.message.id in ids:
+                    self.seat.disown(slot, task.request.message.id)
 
     def show(self, report: Reported) -> None:
         """Have a body's state shown. The body does not wait for that; of several the last one counts."""

@@ -1,0 +1,1 @@
+"""How all of it is: asked once, for the admin's pages, the command line and the endpoints alike."""
