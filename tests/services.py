@@ -12,7 +12,6 @@ import os
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -27,6 +26,8 @@ from kombu.transport import memory
 
 from django_tasks.brokers.broker import Broker
 from django_tasks.brokers.handler import broker
+
+from .ports import free_port, listens
 
 REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379")
 RABBITMQ_URL = os.environ.get("RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672//")
@@ -173,15 +174,6 @@ def _rabbitmq_vhost(worker_id: str) -> Iterator[RabbitMQ]:
 def check_listens(url: str) -> None:
     if not listens(url):
         missing(f"nothing listens at {url}")
-
-
-def listens(url: str) -> bool:
-    where = urlsplit(url)
-    try:
-        socket.create_connection((where.hostname, where.port or 0), timeout=3).close()
-    except OSError:
-        return False
-    return True
 
 
 def missing(why: str) -> NoReturn:
@@ -417,13 +409,6 @@ def _wait(server: OwnServer, state: Callable[[], bool]) -> None:
         assert time.monotonic() < ends, f"{server.kind} does not answer: {said}"
         time.sleep(0.01)
     assert server.is_running, f"{server.kind} has ended, and another server has its port"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 # -- using one

@@ -8,7 +8,7 @@ import pytest
 
 from django_tasks.brokers import connecting
 from django_tasks.brokers.unacked import Unacked
-from tests.services import free_port
+from tests.ports import free_port
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.services import listens
+from tests.ports import listens
 
 from .result import kept, table
 

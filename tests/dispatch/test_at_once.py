@@ -17,7 +17,7 @@ from django_tasks.exceptions import OperationalError, Unroutable
 from django_tasks.models import QueuedMessage, TaskResult
 from django_tasks.worker import lost
 from tests.ledger.tasks import echo, note_untracked
-from tests.services import free_port
+from tests.ports import free_port
 from tests.workers import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)

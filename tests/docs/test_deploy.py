@@ -19,7 +19,7 @@ import yaml
 from django.core.management import load_command_class
 
 from django_tasks.worker.supervisor import HOUSEKEEPER_GRACE
-from tests.services import free_port
+from tests.ports import free_port
 from tests.workers import PATIENCE, eventually
 
 PAGE = Path(__file__).parents[2] / "docs" / "howto" / "deploy.md"

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from testproject.settings import BASE_DIR
+from tests.ports import listens
 
 pytestmark = pytest.mark.worker
 
@@ -73,11 +74,6 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-def listens(port: int) -> bool:
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0
-
-
 def test_the_demo_adds_up_and_leaves_nothing_running(tmp_path: Path) -> None:
     with the_demo("--comments", "40", database=tmp_path / "demo.sqlite3") as demo:
         output, _ = demo.communicate(timeout=PATIENCE)
@@ -89,7 +85,7 @@ def test_the_demo_adds_up_and_leaves_nothing_running(tmp_path: Path) -> None:
     assert re.search(r"1 x   AkismetError: .*HTTP 500", output)
     assert "Traceback" not in output
     assert port is not None
-    assert not listens(int(port[1]))
+    assert not listens(f"http://127.0.0.1:{port[1]}")
 
 
 def test_a_second_demo_forgets_the_first(tmp_path: Path) -> None:
@@ -124,7 +120,7 @@ def test_an_interrupted_demo_stops_what_it_started(tmp_path: Path, signum: signa
     assert "Traceback" not in output
     assert not is_alive(pid)
     assert port is not None
-    assert not listens(int(port[1]))
+    assert not listens(f"http://127.0.0.1:{port[1]}")
 
 
 def test_a_demo_whose_worker_is_killed_says_so_and_stops_the_rest(tmp_path: Path) -> None:
@@ -138,7 +134,7 @@ def test_a_demo_whose_worker_is_killed_says_so_and_stops_the_rest(tmp_path: Path
     assert demo.returncode == 1
     assert "The demo failed. The worker ended with exit code -9." in output
     assert port is not None
-    assert not listens(int(port[1]))
+    assert not listens(f"http://127.0.0.1:{port[1]}")
 
 
 def test_the_site_is_served_with_its_admin_until_it_is_stopped(tmp_path: Path) -> None:
@@ -158,7 +154,7 @@ def test_the_site_is_served_with_its_admin_until_it_is_stopped(tmp_path: Path) -
     assert "login: admin, password: admin" in output
     assert demo.returncode == 0, rest
     assert "Traceback" not in rest
-    assert not listens(port)
+    assert not listens(f"http://127.0.0.1:{port}")
 
 
 def test_a_site_whose_port_is_taken_says_which_option_helps(tmp_path: Path) -> None:

@@ -18,8 +18,9 @@ from django.db import connection
 from django_tasks.models import Worker
 from tests.ledger.models import Entry
 from tests.ledger.tasks import environment, hold
+from tests.ports import free_port
 from tests.proxy import Proxy, through_proxy
-from tests.services import OwnRedis, OwnServer, free_port
+from tests.services import OwnRedis, OwnServer
 from tests.sockets import sockets
 from tests.workers import PATIENCE, RunningWorker, Start, eventually, freeze
 

@@ -14,7 +14,7 @@ from django_tasks.service import Loop
 from django_tasks.worker import probes
 from django_tasks.worker.health import Health
 from django_tasks.worker.probes import MOST_BYTES, MOST_CALLERS, Probes
-from tests.services import free_port
+from tests.ports import free_port
 
 ILL = Health(reasons=("The dog ate it.",))
 
