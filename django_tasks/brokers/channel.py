@@ -17,6 +17,7 @@ from kombu.transport import virtual
 from django_tasks import clock, conf
 from django_tasks.message.compression import too_large
 from django_tasks.models.queue import QueuedMessage, QueuedMessageQuerySet, StoredMessage
+from django_tasks.models.together import joined
 from django_tasks.models.watch import ARRIVALS, PARKED, announce
 
 from . import payload, queues
@@ -138,13 +139,14 @@ class Channel(virtual.Channel):  # type: ignore[misc]
 
     def insert(self, rows: Sequence[QueuedMessage]) -> None:
         """Store these, and say so to those who wait for them."""
-        with transaction.atomic(using=self.alias, savepoint=False):
+        connection = connections[self.alias]
+        with joined(connection):
             self.rows.insert(rows)
             if any(row.state == QueuedMessage.State.READY for row in rows):
-                announce(connections[self.alias], ARRIVALS)
+                announce(connection, ARRIVALS)
             # What has a keeper is in the outbox, and is not meant to be delivered from there.
             if any(row.state == QueuedMessage.State.PARKED and not row.claimed_by for row in rows):
-                announce(connections[self.alias], PARKED)
+                announce(connection, PARKED)
 
     def exchange_declare(self, exchange: str | None = None, type: str = "direct", **kwargs: Any) -> None:
         if type not in ("direct", "topic", None):

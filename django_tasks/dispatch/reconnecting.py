@@ -7,39 +7,56 @@ with its connection, and only the caller can do that again.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from time import sleep
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import Error, InterfaceError, connections, transaction
 from django.db import OperationalError as DatabaseAway
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from django_tasks.exceptions import OperationalError
+from django_tasks.exceptions import DuplicateTaskId, OperationalError
 from django_tasks.message.retry_policy import RetryPolicy
 
 
+class Lost(NamedTuple):
+    """A connection that was lost, or could not be made."""
+
+    error: Error
+    #: What was being written may be there.
+    leaves_doubt: bool
+
+
 def write_at_once(
-    write: Callable[[], None], *, alias: str, policy: RetryPolicy, savepoint: bool = True
+    write: Callable[[], None], *, alias: str, policy: RetryPolicy, savepoint: bool = True, alone: bool = False
 ) -> None:
     """Call `write` in a transaction; again, as `policy` says, if the connection is gone before it commits.
 
+    `alone`: it needs no transaction around it, and makes rows with ids that nobody else has. So if the connection is
+    lost, the next try hears that the ids are taken if this one got through.
+
     Raises `OperationalError` of ours if it stays away. Errors that are not about the connection are raised as they are,
-    and so is one of the commit itself: then nobody can tell whether the tasks were sent.
+    and so are those that leave in doubt whether the tasks were sent, like one of the commit itself.
     """
     connection = connections[alias]
     if is_the_callers(connection):
         with transaction.atomic(using=alias, savepoint=savepoint):
             write()
         return
-    waits = policy.waits()
-    while (away := _try(write, connection)) is not None:
+    waits, doubt = policy.waits(), None
+    while (lost := _try(write, connection, alone=alone, again=doubt is not None)) is not None:
+        doubt = doubt or (lost.error if lost.leaves_doubt else None)
         wait = next(waits, None)
         if wait is None:
-            raise OperationalError(
-                f"The database {alias!r} cannot be reached, so nothing was sent: {away} "
-                "Send it again later, or let `retry_policy` be more patient."
-            ) from away
+            raise doubt or _nothing_was_sent(alias, lost.error) from lost.error
         sleep(wait)
+
+
+def _nothing_was_sent(alias: str, error: Error) -> OperationalError:
+    return OperationalError(
+        f"The database {alias!r} cannot be reached, so nothing was sent: {error} "
+        "Send it again later, or let `retry_policy` be more patient."
+    )
 
 
 def is_the_callers(connection: BaseDatabaseWrapper) -> bool:
@@ -47,20 +64,25 @@ def is_the_callers(connection: BaseDatabaseWrapper) -> bool:
     return connection.in_atomic_block or (connection.connection is not None and not connection.autocommit)
 
 
-def _try(write: Callable[[], None], connection: BaseDatabaseWrapper) -> Error | None:
-    """`None` once it is committed, or why there is no connection, if nothing can have been. Raises other errors."""
+def _try(
+    write: Callable[[], None], connection: BaseDatabaseWrapper, *, alone: bool, again: bool
+) -> Lost | None:
+    """`None` once it is committed, or why there is no connection, if it may be tried again. Raises other errors."""
     used, written = None, False
     try:
         connection.ensure_connection()
         used = connection.connection
-        with transaction.atomic(using=connection.alias):
+        with nullcontext() if alone else transaction.atomic(using=connection.alias):
             write()
             written = True
+    except DuplicateTaskId:
+        if not again:
+            raise
     except (DatabaseAway, InterfaceError) as error:
         if written or not _is_lost(connection, used):
             raise
         connection.close()
-        return error
+        return Lost(error, leaves_doubt=alone and used is not None)
     return None
 
 

@@ -7,17 +7,17 @@ it is to be compiled, which takes several times as long as the database does. Th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from django.db import models, transaction
+from django.db import models
 from django.db.models.base import ModelState
 
 from .batches import slices
 from .moments import adapted
-from .together import held
+from .together import held, joined
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -31,7 +31,7 @@ KINDS = {"CharField": "text", "TextField": "text", "DateTimeField": "timestamptz
 def write(rows: Sequence[models.Model], connection: BaseDatabaseWrapper, *, at_once: int) -> None:
     """All of these rows of one model or, if one is refused, none; `at_once` with each statement."""
     way = WAYS.get(connection.vendor, bulk_create)
-    with transaction.atomic(using=connection.alias, savepoint=False):
+    with joined(connection):
         for some in slices(rows, at_once):
             way(some, connection)
 
@@ -68,7 +68,30 @@ def many(rows: Sequence[models.Model], connection: BaseDatabaseWrapper, *, on_co
 
 
 def values(rows: Sequence[models.Model], connection: BaseDatabaseWrapper) -> None:
-    """For PostgreSQL: what the rows have in common travels once.
+    """For PostgreSQL, which takes several statements that return nothing as one."""
+    statement, parameters = (_alone if len(rows) == 1 else _among)(rows, connection)
+    if waiting := held(connection):
+        waiting.insert(type(rows[0])._meta.db_table, statement, parameters)
+    else:
+        with connection.cursor() as cursor:
+            cursor.execute(statement, parameters)
+
+
+def _alone(rows: Sequence[models.Model], connection: BaseDatabaseWrapper) -> tuple[str, list[Any]]:
+    """A row that is sent by itself. What is empty in it is part of the statement, which is made once for many."""
+    (row,) = rows
+    found = [column[0] for column in _values(rows, connection)]
+    empty = tuple(["NULL" if value is None else "''" if value == "" else "" for value in found])
+    return _statement(type(row), empty), [value for value in found if value is not None and value != ""]
+
+
+@lru_cache(maxsize=200)
+def _statement(model: type[models.Model], empty: tuple[str, ...]) -> str:
+    return f"{_into(model)} VALUES ({', '.join([literal or '%s' for literal in empty])})"
+
+
+def _among(rows: Sequence[models.Model], connection: BaseDatabaseWrapper) -> tuple[str, list[Any]]:
+    """Rows of which what they have in common travels once.
 
     Not as arrays: psycopg escapes what is in them quote by quote, and a message is full of quotes.
     """
@@ -86,11 +109,7 @@ def values(rows: Sequence[models.Model], connection: BaseDatabaseWrapper) -> Non
         f"{_into(model)} SELECT {', '.join(chosen)} "
         f"FROM (VALUES {', '.join([row] * len(rows))}) AS new({', '.join(differ)})"
     )
-    if waiting := held(connection):
-        waiting.insert(model._meta.db_table, statement, [*common, *others])
-    else:
-        with connection.cursor() as cursor:
-            cursor.execute(statement, [*common, *others])
+    return statement, [*common, *others]
 
 
 WAYS: dict[str, Way] = {"sqlite": many, "mysql": many, "postgresql": values}

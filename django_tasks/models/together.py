@@ -1,10 +1,15 @@
-"""Several statements as one, where the database takes that: who sends a task waits for each of them."""
+"""Several statements as one, where the database takes that: who sends a task waits for each of them.
+
+One statement is a transaction by itself, so that its sender waits once, and not for BEGIN and COMMIT as well.
+"""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -16,14 +21,18 @@ _HELD = "django_tasks_held"
 class Held:
     """Insertions and notices that are not executed yet."""
 
-    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+    def __init__(self, connection: BaseDatabaseWrapper, around: ExitStack) -> None:
         self.connection = connection
+        #: Takes the transaction that is begun if there are several statements after all.
+        self.around = around
         #: By table: of several into one, PostgreSQL does not say which comes first.
         self.inserts: dict[str, tuple[str, Sequence[Any]]] = {}
         self.topics: list[str] = []
 
     def insert(self, table: str, statement: str, parameters: Sequence[Any]) -> None:
         if table in self.inserts:
+            if not self.connection.in_atomic_block:
+                self.around.enter_context(transaction.atomic(using=self.connection.alias))
             self.execute()
         self.inserts[table] = (statement, parameters)
 
@@ -47,22 +56,33 @@ class Held:
             )
 
 
-@contextlib.contextmanager
+@contextmanager
 def together(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    """What the block inserts and announces goes to PostgreSQL as one statement, at its end; elsewhere it goes at once.
+    """What the block inserts and announces is written together: by one statement at its end on PostgreSQL, or at once.
 
-    The block must be inside a transaction, and ask for nothing that it has inserted.
+    The block must ask for nothing that it has inserted, and begin no transaction: see `joined`.
     """
     if connection.vendor != "postgresql" or held(connection) is not None:
-        yield
+        with joined(connection):
+            yield
         return
-    waiting = Held(connection)
-    setattr(connection, _HELD, waiting)
-    try:
-        yield
-    finally:
-        delattr(connection, _HELD)
-    waiting.execute()
+    with ExitStack() as around:
+        waiting = Held(connection, around)
+        setattr(connection, _HELD, waiting)
+        try:
+            yield
+        finally:
+            delattr(connection, _HELD)
+        waiting.execute()
+
+
+def joined(connection: BaseDatabaseWrapper) -> AbstractContextManager[None]:
+    """A transaction; or nothing, if a block above is going to write all that comes together."""
+    return (
+        transaction.atomic(using=connection.alias, savepoint=False)
+        if held(connection) is None
+        else nullcontext()
+    )
 
 
 def held(connection: BaseDatabaseWrapper) -> Held | None:

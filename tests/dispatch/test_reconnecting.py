@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from django.db import OperationalError as DatabaseAway
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from django_tasks import exceptions, group, signals, task
 from django_tasks.brokers.handler import broker
@@ -218,10 +219,10 @@ def test_exe_10_an_error_of_the_commit_is_not_repeated_for_it_may_have_been_done
     monkeypatch.setattr(connection, "commit", commit)
 
     with pytest.raises(DatabaseAway):
-        add.delay(1)
+        add.apply_async((1,), ignore_result=True)
 
     assert waits == []
-    assert sent() == (1, 1)
+    assert sent() == (0, 1)
 
 
 def test_exe_10_a_stale_connection_does_not_cost_the_send(
@@ -251,6 +252,85 @@ def test_exe_10_what_was_half_written_when_the_connection_was_lost_is_written_on
     add.delay(1)
 
     assert waits == [0.0, 0.2]
+    assert sent() == (1, 1)
+
+
+@pytest.fixture
+def lose_the_answer(cut: Callable[[], None]) -> Iterator[None]:
+    """The next statement is executed, and the connection ends before that is heard of."""
+    if connection.vendor != "postgresql":
+        pytest.skip("only there it is one statement that sends a task")
+    left = [cut]
+
+    def lose(execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
+        result = execute(sql, *arguments)
+        if left and sql.startswith("WITH"):
+            left.pop()()
+            raise DatabaseAway("server closed the connection")
+        return result
+
+    with connection.execute_wrapper(lose):
+        yield
+
+
+@pytest.mark.usefixtures("lose_the_answer")
+def test_exe_10_the_next_try_finds_that_the_one_before_got_through(waits: list[float]) -> None:
+    result = add.delay(1)
+
+    assert waits == [0.0]
+    assert sent() == (1, 1)
+    assert TaskResult.objects.get().id == result.id
+
+
+@pytest.mark.usefixtures("lose_the_answer")
+def test_exe_10_if_nobody_can_ask_whether_it_got_through_the_error_does_not_say_that_nothing_was_sent(
+    waits: list[float],
+) -> None:
+    with pytest.raises(DatabaseAway, match="server closed the connection"):
+        add.apply_async((1,), retry=False)
+
+    assert waits == []
+    assert sent() == (1, 1)
+
+
+@pytest.mark.usefixtures("lose_the_answer")
+def test_exe_10_the_first_loss_is_what_leaves_doubt_even_if_there_is_no_connection_after_it(
+    away: Callable[[int], None], waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconnecting, "sleep", lambda seconds: away(1))
+
+    with pytest.raises(DatabaseAway, match="server closed the connection") as error:
+        add.apply_async((1,), retry_policy={"max_retries": 2})
+
+    assert "connection refused" in str(error.value.__cause__)
+    assert sent() == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "options", [{"task_id": "chosen"}, {"ignore_result": True}], ids=["an id of the caller's", "no row"]
+)
+def test_exe_10_what_its_row_cannot_tell_of_is_sent_in_a_transaction(
+    options: Any, cut: Callable[[], None], waits: list[float]
+) -> None:
+    cut()
+    with CaptureQueriesContext(connection) as asked:
+        add.apply_async((1,), **options)
+
+    assert "BEGIN" in [query["sql"] for query in asked]
+    assert waits == [0.0]
+    assert sent()[1] == 1
+
+
+def test_exe_10_an_id_that_is_taken_is_told_though_the_connection_was_lost_before(
+    cut: Callable[[], None], waits: list[float]
+) -> None:
+    add.apply_async((1,), task_id="chosen")
+    cut()
+
+    with pytest.raises(exceptions.DuplicateTaskId):
+        add.apply_async((2,), task_id="chosen")
+
+    assert waits == [0.0]
     assert sent() == (1, 1)
 
 

@@ -45,6 +45,36 @@ def test_a_task_is_sent_by_one_statement() -> None:
     assert TaskResult.objects.get(id=result.id).queue == QueuedMessage.objects.get().queue
 
 
+@on_postgresql
+@pytest.mark.django_db(transaction=True)
+def test_outside_of_a_transaction_there_is_nothing_but_that_statement() -> None:
+    with CaptureQueriesContext(connection) as asked:
+        add.delay(1, 2)
+
+    assert [query["sql"][:5] for query in asked] == ["WITH "]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_outside_of_a_transaction_several_statements_are_one() -> None:
+    def fail() -> None:
+        with together(connection):
+            insert("1")
+            insert("2")
+            insert("3")
+            assert connection.in_atomic_block
+            raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        fail()
+    assert payloads() == []
+
+    with together(connection):
+        insert("1")
+        insert("2")
+    assert payloads() == ["1", "2"]
+    assert not connection.in_atomic_block
+
+
 def test_all_that_is_inserted_in_the_block_is_there_after_it() -> None:
     written = [f"{number} %s 'quoted'" for number in range(5)]
 
