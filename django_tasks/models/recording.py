@@ -53,7 +53,7 @@ def upsert(
 
     `UPDATE … CASE WHEN`, which `bulk_update` writes, costs several times as much per row.
     """
-    owned = _lock_owned(rows, changes, owner)
+    owned = rows.lock_owned([change.id for change in changes], owner)
     found = [_row(rows, change) for change in changes if change.id in owned]
     # MariaDB and MySQL update on any conflict and may not be told which; the others must be.
     unique = ["id"] if connection.features.supports_update_conflicts_with_target else None
@@ -71,7 +71,7 @@ def on_duplicate(
     rows: ClaimedResults, changes: Sequence[Change], owner: str, connection: BaseDatabaseWrapper
 ) -> set[str]:
     """The same for MariaDB and MySQL, without the ORM's compiler, which takes most of the time of `bulk_create`."""
-    owned = _lock_owned(rows, changes, owner)
+    owned = rows.lock_owned([change.id for change in changes], owner)
     updates = ", ".join(f"{column} = VALUES({column})" for column in COLUMNS)
     if found := [_row(rows, change) for change in changes if change.id in owned]:
         inserting.many(found, connection, on_conflict=f"ON DUPLICATE KEY UPDATE {updates}")
@@ -88,7 +88,7 @@ def many(
     rows: ClaimedResults, changes: Sequence[Change], owner: str, connection: BaseDatabaseWrapper
 ) -> set[str]:
     """For SQLite, where a prepared UPDATE run per row inside one transaction costs a few microseconds."""
-    owned = _lock_owned(rows, changes, owner)
+    owned = rows.lock_owned([change.id for change in changes], owner)
     sets = ", ".join(f"{connection.ops.quote_name(column)} = %s" for column in COLUMNS)
     if written := [change for change in changes if change.id in owned]:
         columns = [
@@ -131,11 +131,6 @@ def from_json(
 
 
 WAYS: dict[str, Way] = {"sqlite": many, "mysql": on_duplicate, "postgresql": from_json}
-
-
-def _lock_owned(rows: ClaimedResults, changes: Sequence[Change], owner: str) -> set[str]:
-    owned = rows.owned_among([change.id for change in changes], owner)
-    return set(owned.select_for_update().values_list("id", flat=True))
 
 
 def _values(change: Change) -> tuple[Any, ...]:

@@ -54,12 +54,32 @@ class ClaimedResults(AwaitedResults):
         """The owner's rows among these, looked up by their keys.
 
         Not by the index of owners, which PostgreSQL thinks small: while somebody's snapshot is open, every row that
-        this owner ever had is still in it. An expression keeps it from being chosen.
+        this owner ever had is still in it; and MariaDB and MySQL would lock its entry before the row, which whoever
+        ends the task does the other way round. An expression keeps it from being chosen.
         """
         named = self.filter(among("id", sorted(ids)))
-        if connections[self.db].vendor == "postgresql":
+        if connections[self.db].vendor != "sqlite":
             return named.alias(owner=Coalesce("claimed_by", Value(""))).filter(owner=owner)
         return named.owned_by(owner)
+
+    def lock_owned(self, ids: Iterable[str], owner: str) -> set[str]:
+        """The owner's rows among these; until the transaction ends nobody else changes them."""
+        if connections[self.db].vendor == "mysql":
+            return self._lock_by_key(sorted(ids), owner)
+        return set(self.owned_among(ids, owner).select_for_update().values_list("id", flat=True))
+
+    def _lock_by_key(self, ids: Sequence[str], owner: str) -> set[str]:
+        """A small table is read through for `id IN (…)`, and each row on the way that somebody has locked is waited
+        for, who may be waiting for us."""
+        if not ids:
+            return set()
+        with connections[self.db].cursor() as cursor:
+            cursor.execute(
+                f"SELECT id FROM {self.model._meta.db_table} FORCE INDEX (PRIMARY) "
+                f"WHERE id IN ({', '.join(['%s'] * len(ids))}) AND claimed_by = %s FOR UPDATE",
+                [*ids, owner],
+            )
+            return {id for (id,) in cursor.fetchall()}
 
     def owners(self) -> list[str]:
         """Everybody who owns a row. Cheap however long the history is: the index holds claimed rows only."""
@@ -136,8 +156,9 @@ class ClaimedResults(AwaitedResults):
     def release(self, ids: Collection[str], owner: str, due: dt.datetime | None = None) -> list[TaskResult]:
         """Give up the owner's rows among `ids`, as if never claimed; they come back to be sent again, for `due`."""
         with transaction.atomic(using=self.db, savepoint=False):
-            rows = list(self.owned_among(ids, owner).select_for_update())
-            self.filter(id__in=[row.id for row in rows]).update(
+            owned = sorted(self.lock_owned(ids, owner))
+            rows = list(self.filter(id__in=owned))
+            self.filter(id__in=owned).update(
                 claimed_by=None,
                 status=states.PENDING,
                 result=None,
