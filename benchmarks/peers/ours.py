@@ -1,6 +1,7 @@
 """This project. Tracked: a row for each task, claimed, and its result stored; untracked: fire and forget."""
 
 import datetime as dt
+import time
 from typing import Any
 
 from benchmarks.system import INSIDE, OURS, System
@@ -39,7 +40,7 @@ def worker(system: System, processes: int, threads: int) -> list[list[str]]:
 
 
 if INSIDE:
-    from django.db import connection
+    from django.db import connection, transaction
     from django.utils import timezone
 
     from benchmarks import bodies
@@ -55,6 +56,14 @@ if INSIDE:
 
     def bulk(task: Any, calls: list[tuple[Any, ...]]) -> None:
         task.bulk(calls)
+
+    def python_alone(tasks: int) -> float:
+        """The processor time of sending one, in microseconds, if statements are made but not executed."""
+        with transaction.atomic(), connection.execute_wrapper(lambda *statement: None):
+            began = time.process_time()
+            for number in range(tasks):
+                add.delay(number, 1)
+            return 1e6 * (time.process_time() - began) / tasks
 
     def history(count: int) -> None:
         """That many tasks that have ended, long ago: what the housekeeper and the database do after them was done."""
