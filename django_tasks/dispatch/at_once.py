@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from time import sleep
 
-from django.db import transaction
+from django.db import connections, transaction
 
 from django_tasks import clock, conf
 from django_tasks.brokers.broker import Posting
@@ -20,9 +20,10 @@ from django_tasks.brokers.handler import broker
 from django_tasks.exceptions import OperationalError, Unroutable
 from django_tasks.message.retry_policy import RetryPolicy
 from django_tasks.models import TaskResult
+from django_tasks.models.together import together
 from django_tasks.results.handler import results
 
-from .prepared import Prepared
+from .prepared import Prepared, are_known_by_rows
 from .reconnecting import write_at_once
 
 logger = logging.getLogger("django_tasks.dispatch")
@@ -38,9 +39,11 @@ def send_at_once(prepared: Sequence[Prepared], policy: RetryPolicy) -> None:
     due: list[Prepared] = []
     for sent in prepared:
         (parked if sent.message.eta and sent.message.eta > now else due).append(sent)
-    if parked or any(not sent.message.ignore_result for sent in prepared):
+    tracked = [sent for sent in prepared if not sent.message.ignore_result]
+    if parked or tracked:
         alias = conf.current().DATABASE
-        write_at_once(partial(_write, prepared, parked), alias=alias, policy=policy)
+        alone = not parked and are_known_by_rows(tracked)
+        write_at_once(partial(_write, tracked, parked, alias), alias=alias, policy=policy, alone=alone)
     if not due:
         return
     try:
@@ -52,9 +55,11 @@ def send_at_once(prepared: Sequence[Prepared], policy: RetryPolicy) -> None:
         _answer(away, due)
 
 
-def _write(prepared: Sequence[Prepared], parked: Sequence[Prepared]) -> None:
-    if tracked := [(sent.message, sent.envelope) for sent in prepared if not sent.message.ignore_result]:
-        results().open(tracked)
+def _write(tracked: Sequence[Prepared], parked: Sequence[Prepared], alias: str) -> None:
+    ids = [sent.message.id for sent in tracked]
+    if tracked:
+        with results().refusing_taken(ids), together(connections[alias]):
+            results().open([(sent.message, sent.envelope) for sent in tracked])
     if parked:
         broker().publish([sent.posting() for sent in parked])
 

@@ -24,7 +24,7 @@ from django_tasks.models.together import together
 from django_tasks.results.handler import results
 
 from .at_once import send_at_once
-from .prepared import Prepared
+from .prepared import Prepared, are_known_by_rows
 from .reconnecting import is_the_callers, write_at_once
 
 
@@ -94,19 +94,9 @@ def deliver(prepared: Sequence[Prepared]) -> None:
 def _send_in_transaction(prepared: Sequence[Prepared], policy: RetryPolicy, alias: str) -> None:
     # An id that the caller chose may be taken; the savepoint lets the caller's transaction survive that error.
     chosen = not all(is_generated(sent.message.id) for sent in prepared)
-    write_at_once(
-        partial(_write, prepared, alias),
-        alias=alias,
-        policy=policy,
-        savepoint=chosen,
-        alone=not chosen and _is_one_statement(prepared, alias),
-    )
-
-
-def _is_one_statement(prepared: Sequence[Prepared], alias: str) -> bool:
-    """Is it one statement, or a transaction if need be, that `together` makes of these? Each has a row that tells."""
-    tracked = not any(sent.message.ignore_result for sent in prepared)
-    return tracked and connections[alias].vendor == "postgresql" and broker().alias == alias
+    alone = are_known_by_rows(prepared) and broker().alias == alias
+    write = partial(_write, prepared, alias)
+    write_at_once(write, alias=alias, policy=policy, savepoint=chosen, alone=alone)
 
 
 def policy_of(messages: Sequence[TaskMessage]) -> RetryPolicy:

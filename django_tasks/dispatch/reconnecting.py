@@ -32,8 +32,9 @@ def write_at_once(
 ) -> None:
     """Call `write` in a transaction; again, as `policy` says, if the connection is gone before it commits.
 
-    `alone`: it needs no transaction around it, and makes rows with ids that nobody else has. So if the connection is
-    lost, the next try hears that the ids are taken if this one got through.
+    `alone`: it is what `together` makes one statement of, and makes rows with ids that nobody else has. On PostgreSQL
+    there is no transaction around it then. If the connection is lost, the next try hears that the ids are taken if this
+    one got through.
 
     Raises `OperationalError` of ours if it stays away. Errors that are not about the connection are raised as they are,
     and so are those that leave in doubt whether the tasks were sent, like one of the commit itself.
@@ -43,6 +44,7 @@ def write_at_once(
         with transaction.atomic(using=alias, savepoint=savepoint):
             write()
         return
+    alone = alone and connection.vendor == "postgresql"
     waits, doubt = policy.waits(), None
     while (lost := _try(write, connection, alone=alone, again=doubt is not None)) is not None:
         doubt = doubt or (lost.error if lost.leaves_doubt else None)

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from django_tasks import clock
 from django_tasks.brokers.handler import broker
@@ -46,6 +47,17 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def stored() -> list[str]:
     return list(QueuedMessage.objects.values_list("state", flat=True))
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="the others need a transaction for it")
+def test_a_tasks_row_is_one_statement(use_broker: Callable[[str], None]) -> None:
+    use_broker("memory://")
+
+    with CaptureQueriesContext(connection) as asked:
+        result = echo.delay(1)
+
+    assert [query["sql"][:11] for query in asked] == ["WITH into_d"]
+    assert result.status == "PENDING"
 
 
 # -- the broker is away
