@@ -1,4 +1,4 @@
-"""Sending while the database is away: tried again, as long as surely nothing of it was written.
+"""Sending while the database is away: tried again, as long as nothing can be there twice for it.
 
 Only where the transaction is our own. Inside the caller's nothing can be repeated: what it did before is lost together
 with its connection, and only the caller can do that again.
