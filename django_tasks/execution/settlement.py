@@ -248,7 +248,7 @@ def hand_back(ids: Collection[str], owner: str, due: Mapping[str, dt.datetime] |
     if not ids:
         return 0
     with transaction.atomic(using=conf.current().DATABASE):
-        owned = list(_rows().filter(id__in=sorted(_rows().lock_owned(ids, owner))))
+        owned = _rows().locked_owned(ids, owner)
         # What somebody asked to stop while it was claimed is not offered again.
         _stop([row for row in owned if row.terminate], owner)
         latest = max(due.values(), default=None) if due else None

@@ -68,6 +68,12 @@ class ClaimedResults(AwaitedResults):
             return self._lock_by_key(sorted(ids), owner)
         return set(self.owned_among(ids, owner).select_for_update().values_list("id", flat=True))
 
+    def locked_owned(self, ids: Iterable[str], owner: str) -> list[TaskResult]:
+        """The same, as rows."""
+        if connections[self.db].vendor == "mysql":
+            return list(self.filter(id__in=sorted(self.lock_owned(ids, owner))))
+        return list(self.owned_among(ids, owner).select_for_update())
+
     def _lock_by_key(self, ids: Sequence[str], owner: str) -> set[str]:
         """A small table is read through for `id IN (…)`, and each row on the way that somebody has locked is waited
         for, who may be waiting for us."""
@@ -156,9 +162,8 @@ class ClaimedResults(AwaitedResults):
     def release(self, ids: Collection[str], owner: str, due: dt.datetime | None = None) -> list[TaskResult]:
         """Give up the owner's rows among `ids`, as if never claimed; they come back to be sent again, for `due`."""
         with transaction.atomic(using=self.db, savepoint=False):
-            owned = sorted(self.lock_owned(ids, owner))
-            rows = list(self.filter(id__in=owned))
-            self.filter(id__in=owned).update(
+            rows = self.locked_owned(ids, owner)
+            self.filter(id__in=[row.id for row in rows]).update(
                 claimed_by=None,
                 status=states.PENDING,
                 result=None,
