@@ -111,6 +111,8 @@ class Acting:
             **self.surroundings(request),
             "title": action.label,
             "tasks_action": action,
+            # Not where it was asked for: a list asked again, perhaps without its filter, would choose others.
+            "tasks_action_url": self.action_url(action.name),
             "tasks_chosen": chosen,
             "tasks_form": form,
             "tasks_carried": carried,

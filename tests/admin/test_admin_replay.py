@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
 from typing import Any
 
 from django.contrib.admin.models import CHANGE, LogEntry
@@ -78,6 +80,23 @@ def test_all_of_a_list_can_be_replayed_at_once(page: Client, make_message: Any) 
     assert set(states()) == {"ready"}
     assert "120 messages are offered again." in html
     assert LogEntry.objects.get().object_repr == "120 queued messages"
+
+
+def test_all_of_a_filtered_list_are_those_that_are_discarded(page: Client, make_message: Any) -> None:
+    """What is confirmed is what was chosen: the page asked for it at the list's address, without its filter."""
+    rows = [make_message(state="aside", queue="other") for _ in range(60)]
+    left = make_message(state="aside", queue="default")
+    chosen = {"action": "discard", "index": 0, "_selected_action": rows[0].pk, "select_across": 1}
+
+    asked = page.post(f"{MESSAGES}?queue=other", chosen).text
+    address = re.search(r'<form method="post" action="([^"]+)" class="tasks-confirm"', asked)
+    carried: dict[str, list[str]] = {}
+    for name, value in re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)">', asked):
+        carried.setdefault(name, []).append(unescape(value))
+    assert address is not None
+    page.post(address[1], carried)
+
+    assert [row.pk for row in QueuedMessage.objects.all()] == [left.pk]
 
 
 def test_who_may_only_look_is_not_offered_it_and_cannot_do_it(client: Client, make_message: Any) -> None:
