@@ -186,7 +186,7 @@ class Remote(Broker):
                 raise Unroutable(
                     f"The broker has no queue for what is sent to {address(returned[0])}. Bind one in "
                     f"{conf.NAME}['TASK_QUEUES'], or send to a queue by its name."
-                )
+                ) from Refused([*returned, *refused])
         if refused:
             raise Refused(refused)
 

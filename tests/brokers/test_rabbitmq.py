@@ -118,6 +118,22 @@ def test_opt_27_what_reaches_no_queue_is_an_exception_where_it_is_sent(
         note_untracked.apply_async(exchange="letters", routing_key="to.me", mandatory=True)
 
 
+def test_what_reaches_no_queue_has_nothing_else_relayed_twice(
+    declare: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare({"mail": {"exchange": "letters", "exchange_type": "topic", "routing_key": "to.*"}})
+    broker().publish([message("0")])
+    monkeypatch.setattr("django_tasks.brokers.remote.declare_for", _declare_the_exchange_only)
+    address = {"exchange": "letters", "routing_key": "to.me", "mandatory": True}
+    broker().keep([dataclasses.replace(message("1"), **address), message("2"), message("3")])
+
+    broker().relay()
+
+    assert eventually(lambda: broker().size("default") >= 3)
+    assert broker().size("default") == 3
+    assert QueuedMessage.objects.count() == 1
+
+
 def _declare_the_exchange_only(channel: Any, posting: Posting, anew: bool = False) -> None:
     channel.exchange_declare("letters", "topic", durable=True, auto_delete=False)
 
