@@ -133,9 +133,9 @@ class Housekeeper:
         connections.close_all()  # it writes so rarely that it keeps no connection for that
 
     def add_up(self) -> float | None:
-        """What ended: the failures by their kind, and all of it in its figures."""
+        """What ended: all of it in its figures, and the failures by their kind."""
+        pause = self.rollups.turn()  # first, as it has to notice itself that the database was away
         noted = FailureTally.objects.using(conf.current().DATABASE).count_in()
-        pause = self.rollups.turn()
         return retention.PAUSE if noted == MOST_ROWS else pause
 
     def delete_expired(self) -> float | None:

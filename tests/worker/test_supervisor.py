@@ -8,6 +8,7 @@ import subprocess
 import uuid
 
 import pytest
+from django.db import OperationalError, connection
 
 from django_tasks.service import Loop, readable
 from django_tasks.worker.board import Board
@@ -28,6 +29,24 @@ def test_a_death_wakes_whoever_takes_up_what_the_dead_left() -> None:
 
     assert readable([rescue.wakeup.fileno()], 0)
     assert supervisor.board.dead_seats() == [seat]
+
+
+@pytest.mark.django_db
+def test_a_database_that_was_away_makes_the_figures_wait_for_what_is_recorded_late() -> None:
+    """Whatever was asked first and failed: or ends that were kept meanwhile are written behind what is counted."""
+    options = WorkerOptions(queues=("default",), processes=1)
+    housekeeper = Housekeeper(options=options, board=Board(1, 1, uuid.uuid4().hex), pid=1)
+    housekeeper.add_up()
+    assert housekeeper.rollups.is_unbroken
+    housekeeper.rollups.resumes = housekeeper.rollups.prunes = float("-inf")
+
+    def is_away(*statement: object) -> None:
+        raise OperationalError("server closed the connection")
+
+    with connection.execute_wrapper(is_away), pytest.raises(OperationalError):
+        housekeeper.add_up()
+
+    assert not housekeeper.rollups.is_unbroken
 
 
 def test_an_orphan_that_nobody_reaps_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
