@@ -28,10 +28,15 @@ def unlock(group_id: str, body: Mapping[str, Any], total: int) -> None:
     # It must be there for all to see before it is counted what has ended: whoever ends from now on counts itself.
     TaskGroup.objects.using(alias).open_once(group_row(NewGroup(id=group_id, total=total, body=body)))
     with transaction.atomic(using=alias):
-        found = TaskResult.objects.using(alias).lock_members(group_id)
+        rows, groups = TaskResult.objects.using(alias), TaskGroup.objects.using(alias)
+        rows.lock_members(group_id)
+        # A foreign member that had no row yet may have ended, and been counted, before the group's row is ours.
+        if groups.lock_unfinished(group_id) is None:
+            return
+        found = list(rows.filter(group_id=group_id).values_list("status", flat=True))
         over = [status for status in found if status in states.FINAL_STATES]
         failed = sum(status != states.SUCCESS for status in over)
-        if row := TaskGroup.objects.using(alias).recount(group_id, len(over), failed):
+        if row := groups.recount(group_id, len(over), failed):
             ledger = Rows()
             follow_group(complete(row), ledger)
             ledger.flush()

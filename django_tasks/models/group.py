@@ -48,12 +48,16 @@ class TaskGroupQuerySet(models.QuerySet["TaskGroup"]):
             self.bulk_update(rows, ["pending", "failed", "finished_at"])
         return [row for row in rows if row.finished_at is not None]
 
+    def lock_unfinished(self, id: str) -> TaskGroup | None:
+        """Until the transaction ends none of its tasks is counted."""
+        return self.unfinished().filter(id=id).select_for_update().first()
+
     def recount(self, id: str, over: int, failed: int) -> TaskGroup | None:
         """Say how many tasks of an unfinished group have ended so far. Answers the group if that was all.
 
-        To be called while the rows of its tasks are locked: none of them ends in between.
+        To be called while it and the rows of its tasks are locked: none of them ends in between.
         """
-        row = self.unfinished().filter(id=id).select_for_update().first()
+        row = self.lock_unfinished(id)
         if row is None:
             return None
         row.pending, row.failed = row.total - over, failed

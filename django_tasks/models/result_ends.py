@@ -76,11 +76,10 @@ class EndedResults(ClaimedResults):
         """What these owners run and somebody wants stopped."""
         return self.filter(claimed_by__in=sorted(owners), terminate=True)
 
-    def lock_members(self, group_id: str) -> list[str]:
-        """The states of a group's tasks. Until the transaction ends no other one ends."""
+    def lock_members(self, group_id: str) -> None:
+        """Until the transaction ends none of a group's tasks ends that have a row."""
         begin_to_write(self)
-        rows = self.filter(group_id=group_id).order_by("id").select_for_update()
-        return list(rows.values_list("status", flat=True))
+        list(self.filter(group_id=group_id).order_by("id").select_for_update().values_list("id"))
 
     def first_end(self) -> dt.datetime | None:
         """When the oldest row that ended did."""
